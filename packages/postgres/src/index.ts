@@ -1,0 +1,1 @@
+export { type Lsn, lsn } from './lsn.ts';

@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+const SOURCE_CONDITION = '@neon-snapshot/source';
+
+export default defineConfig({
+  resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'module', 'default'] },
+  ssr: { resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'module', 'default'] } },
+  test: {
+    include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+    pool: 'forks',
+    // Workers and child Nodes of the tests resolve workspace packages to their sources too.
+    execArgv: [`--conditions=${SOURCE_CONDITION}`],
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+  },
+});
