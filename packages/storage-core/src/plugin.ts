@@ -1,6 +1,6 @@
+import type { StorageLocation } from './location.ts';
 import type { SettingsScope } from './settings.ts';
 import type { Storage } from './storage.ts';
-import type { StorageLocation } from './location.ts';
 
 /** One setting of a backend, for documentation, validation and redaction. */
 export interface SettingDescription {

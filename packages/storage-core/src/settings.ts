@@ -10,5 +10,8 @@ export interface SettingsScope {
    * Values of a group (a credential), all from the first scope that sets any of them, never mixed.
    * `source` says which prefix supplied them, for messages.
    */
-  group(names: readonly string[]): { readonly source: string; readonly values: Readonly<Record<string, string>> };
+  group(names: readonly string[]): {
+    readonly source: string;
+    readonly values: Readonly<Record<string, string>>;
+  };
 }

@@ -20,7 +20,16 @@ export type StorageErrorCode =
   | 'STORAGE_ABORTED'
   | 'STORAGE_IO';
 
-export type StorageOperation = 'open' | 'head' | 'get' | 'list' | 'put' | 'delete' | 'copy' | 'tree' | 'close';
+export type StorageOperation =
+  | 'open'
+  | 'head'
+  | 'get'
+  | 'list'
+  | 'put'
+  | 'delete'
+  | 'copy'
+  | 'tree'
+  | 'close';
 
 /** A fact of the failure: never a secret. */
 export type ErrorContext = Readonly<Record<string, string | number | boolean | undefined>>;

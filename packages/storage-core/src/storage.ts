@@ -113,7 +113,10 @@ export interface FileTree {
   /** Absolute path of the root on this machine. */
   readonly rootPath: string;
   /** Makes the directory and its missing parents; sets `mode` on it. No error when it exists. */
-  makeDirectory(key: string, options: { readonly mode: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
+  makeDirectory(
+    key: string,
+    options: { readonly mode: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<void>;
   /** Makes a symbolic link; an existing entry of that name is `STORAGE_ALREADY_EXISTS`. */
   makeLink(key: string, target: string, options?: CallOptions): Promise<void>;
   /** Makes everything put with `deferSync` durable: files, then directories. */
