@@ -1,0 +1,71 @@
+// Checks every published package as a user would get it: packs the tarball and runs publint on it, and holds the
+// manifests to the house rules. `node scripts/check-packages.ts`
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+
+interface Manifest {
+  readonly name: string;
+  readonly private?: boolean;
+  readonly license?: string;
+  readonly engines?: { readonly node?: string };
+  readonly description?: string;
+}
+
+/** A packed package larger than this has something in it that nobody asked for. */
+const TARBALL_SIZE_MAX_BYTES = 1024 * 1024;
+const NODE_FLOOR = '>=22.15.0';
+
+const problems: string[] = [];
+const directory = mkdtempSync(path.join(tmpdir(), 'neon-pack-'));
+try {
+  const packages = readdirSync('packages').map((name) => path.join('packages', name));
+  for (const folder of packages) await checkPackage(folder);
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+for (const problem of problems) console.error(problem);
+process.exitCode = problems.length > 0 ? 1 : 0;
+
+async function checkPackage(folder: string): Promise<void> {
+  const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as Manifest;
+  if (!existsSync(path.join(folder, 'README.md'))) problems.push(`${manifest.name}: no README.md`);
+  if (manifest.private === true) return;
+  if (manifest.license !== 'Apache-2.0') problems.push(`${manifest.name}: license must be Apache-2.0`);
+  if (manifest.engines?.node !== NODE_FLOOR)
+    problems.push(`${manifest.name}: engines.node must be ${NODE_FLOOR}`);
+  if (!manifest.description) problems.push(`${manifest.name}: no description`);
+  const tarball = pack(folder);
+  const size = statSync(tarball).size;
+  if (size > TARBALL_SIZE_MAX_BYTES)
+    problems.push(`${manifest.name}: packs to ${size} bytes, expected at most ${TARBALL_SIZE_MAX_BYTES}`);
+  const bytes = readFileSync(tarball);
+  const { messages, pkg } = await publint({
+    pack: { tarball: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer },
+    strict: true,
+  });
+  for (const message of messages)
+    problems.push(`${manifest.name}: ${formatMessage(message, pkg) ?? message.code}`);
+}
+
+function pack(folder: string): string {
+  const out = execFileSync(
+    'npx',
+    ['--yes', packageManager(), 'pack', '--json', '--pack-destination', directory],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  const { filename } = JSON.parse(out) as { readonly filename: string };
+  return path.isAbsolute(filename) ? filename : path.join(directory, filename);
+}
+
+function packageManager(): string {
+  const root = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly packageManager: string };
+  return root.packageManager;
+}
