@@ -1,1 +1,95 @@
-export {};
+export { auxFileKey } from './aux-file-key.ts';
+export { type AuxFile, decodeAuxFiles, encodeAuxFiles } from './aux-file-value.ts';
+export {
+  type DbDirectoryEntry,
+  decodeDbDirectory,
+  decodeRelDirectory,
+  decodeSlruSegmentDirectory,
+  decodeTwoPhaseDirectory,
+  encodeDbDirectory,
+  encodeRelDirectory,
+  encodeSlruSegmentDirectory,
+  encodeTwoPhaseDirectory,
+  type RelDirectoryEntry,
+} from './directory.ts';
+export {
+  formatGenerationSuffix,
+  formatShardIndex,
+  formatTenantShardId,
+  parseId,
+  parseShardIndex,
+  parseTenantShardId,
+  type ShardIndex,
+  type TenantShardId,
+  UNSHARDED,
+} from './identifiers.ts';
+export {
+  AUX_FILES_V1_KEY,
+  CHECKPOINT_KEY,
+  CONTROL_FILE_KEY,
+  compareKeys,
+  DBDIR_KEY,
+  isInheritedKey,
+  KEY_MAX,
+  KEY_MIN,
+  KEY_PREFIX_SIZE,
+  KEY_SIZE,
+  keyFromHex,
+  keyToHex,
+  nextKey,
+  relBlockKey,
+  relDirKey,
+  relDirV2Key,
+  relMapKey,
+  relSizeKey,
+  replOriginKey,
+  SIZE_KEY_BLOCK,
+  SLRU_KINDS,
+  type SlruKind,
+  SPARSE_KEYS_END,
+  SPARSE_KEYS_START,
+  slruBlockKey,
+  slruDirKey,
+  slruSizeKey,
+  TWO_PHASE_DIRECTORY_KEY,
+  twoPhaseFileKey,
+} from './key.ts';
+export { isRelationBlockKey, type ParsedKey, parseKey } from './key-kind.ts';
+export { intersectRanges, type KeyRange, rangeContains } from './key-range.ts';
+export {
+  isNeonLayerError,
+  NeonLayerError,
+  type NeonLayerErrorCode,
+  type NeonLayerErrorOptions,
+  type NeonLayerOperation,
+} from './layer-error.ts';
+export {
+  formatLayerName,
+  isL0,
+  keyRangeOf,
+  type LayerDesc,
+  type LayerObjectName,
+  parseLayerName,
+  parseLayerObjectName,
+} from './layer-name.ts';
+export {
+  type IndexObjectOptions,
+  indexObjectKey,
+  initdbObjectKey,
+  type LayerObjectOptions,
+  lastSegment,
+  layerObjectKey,
+  manifestObjectKey,
+  parseIndexName,
+  parseManifestName,
+  TENANTS_PREFIX,
+  tenantPrefix,
+  timelinePrefix,
+  timelinesPrefix,
+} from './remote-path.ts';
+export {
+  decodeReplOriginValue,
+  decodeSizeValue,
+  encodeReplOriginValue,
+  encodeSizeValue,
+} from './scalar-value.ts';
