@@ -20,6 +20,13 @@ export {
   type PageHeader,
   RELSEG_BLOCKS,
 } from './page.ts';
+export { pageChecksum } from './page-checksum.ts';
+export {
+  createPageChecksums,
+  PAGE_CHECKSUMS_PAGES_MAX,
+  type PageChecksums,
+  type PageChecksumsOptions,
+} from './page-checksums.ts';
 export {
   isPostgresFormatError,
   PostgresFormatError,
