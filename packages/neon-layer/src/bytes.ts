@@ -109,32 +109,38 @@ export class BeWriter {
   #length = 0;
 
   u8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value);
+    const offset = this.#grow(1);
+    this.#view.setUint8(offset, value);
     return this;
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#grow(2), value);
+    const offset = this.#grow(2);
+    this.#view.setUint16(offset, value);
     return this;
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#grow(4), value);
+    const offset = this.#grow(4);
+    this.#view.setUint32(offset, value);
     return this;
   }
 
   u64(value: bigint | number): this {
-    this.#view.setBigUint64(this.#grow(8), BigInt(value));
+    const offset = this.#grow(8);
+    this.#view.setBigUint64(offset, BigInt(value));
     return this;
   }
 
   i64(value: bigint): this {
-    this.#view.setBigInt64(this.#grow(8), value);
+    const offset = this.#grow(8);
+    this.#view.setBigInt64(offset, value);
     return this;
   }
 
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#grow(value.length));
+    const offset = this.#grow(value.length);
+    this.#bytes.set(value, offset);
     return this;
   }
 
@@ -143,6 +149,7 @@ export class BeWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** Makes room; returns where it starts. Replaces buffer and view, so call it before touching either. */
   #grow(length: number): number {
     const start = this.#length;
     this.#length += length;

@@ -45,7 +45,6 @@ export {
   replOriginKey,
   SIZE_KEY_BLOCK,
   SLRU_KINDS,
-  type SlruKind,
   SPARSE_KEYS_END,
   SPARSE_KEYS_START,
   slruBlockKey,

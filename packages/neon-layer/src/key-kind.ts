@@ -1,5 +1,5 @@
-import type { RelTag } from '@neon-snapshot/postgres';
-import { fieldsOfKey, type KeyFields, SIZE_KEY_BLOCK, SLRU_KINDS, type SlruKind } from './key.ts';
+import type { RelTag, SlruKind } from '@neon-snapshot/postgres';
+import { fieldsOfKey, type KeyFields, SIZE_KEY_BLOCK, SLRU_KINDS } from './key.ts';
 
 /** What a key stands for. */
 export type ParsedKey =

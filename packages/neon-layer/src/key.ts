@@ -1,4 +1,4 @@
-import type { RelTag } from '@neon-snapshot/postgres';
+import type { RelTag, SlruKind } from '@neon-snapshot/postgres';
 import { bytesToHex, compareBytes, hexToBytes } from './bytes.ts';
 import { NeonLayerError } from './layer-error.ts';
 
@@ -23,8 +23,7 @@ const KIND_REPLICATION_ORIGIN = 0x63;
 const KIND_RELATION_DIRECTORY_V2 = 0x65;
 
 /** SLRU kinds in the order of their number in keys: `pg_xact`, `pg_multixact/members`, `pg_multixact/offsets`. */
-export const SLRU_KINDS = ['clog', 'multixact_members', 'multixact_offsets'] as const;
-export type SlruKind = (typeof SLRU_KINDS)[number];
+export const SLRU_KINDS: readonly SlruKind[] = ['clog', 'multixact_members', 'multixact_offsets'];
 
 /** The six fields of a key in order, as numbers. */
 export type KeyFields = readonly [number, number, number, number, number, number];

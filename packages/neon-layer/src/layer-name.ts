@@ -1,4 +1,4 @@
-import { type Lsn, lsn } from '@neon-snapshot/postgres';
+import { formatLsnHex, type Lsn, lsn } from '@neon-snapshot/postgres';
 import { invalidName } from './identifiers.ts';
 import { compareKeys, KEY_MAX, KEY_MIN, keyFromHex, keyToHex } from './key.ts';
 import type { KeyRange } from './key-range.ts';
@@ -69,8 +69,8 @@ export function parseLayerObjectName(fileName: string): LayerObjectName {
 /** The name without suffix. */
 export function formatLayerName(desc: LayerDesc): string {
   const keys = `${keyToHex(desc.keyStart)}-${keyToHex(desc.keyEnd)}`;
-  const start = formatLsnDigits(desc.lsnStart);
-  return desc.kind === 'image' ? `${keys}__${start}` : `${keys}__${start}-${formatLsnDigits(desc.lsnEnd)}`;
+  const start = formatLsnHex(desc.lsnStart);
+  return desc.kind === 'image' ? `${keys}__${start}` : `${keys}__${start}-${formatLsnHex(desc.lsnEnd)}`;
 }
 
 /** The keys of a layer as a range. */
@@ -85,8 +85,4 @@ export function isL0(desc: LayerDesc): boolean {
     compareKeys(desc.keyStart, KEY_MIN) === 0 &&
     compareKeys(desc.keyEnd, KEY_MAX) === 0
   );
-}
-
-function formatLsnDigits(value: Lsn): string {
-  return value.toString(16).toUpperCase().padStart(16, '0');
 }
