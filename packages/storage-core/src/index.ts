@@ -1,7 +1,33 @@
+export {
+  abortedError,
+  assertValidPut,
+  assertValidRange,
+  type CallPlace,
+  type PutCheck,
+  resolveRange,
+  sizeMismatchError,
+  throwIfAborted,
+  unsupportedError,
+} from './call-checks.ts';
 export type { StorageCapability } from './capability.ts';
+export { type PageListingOptions, pageListing } from './list-pages.ts';
 export type { StorageLocation } from './location.ts';
+export { createMemoryStorage, type MemoryStorageOptions } from './memory-storage.ts';
+export { type ParseStorageUrlOptions, parseStorageUrl } from './parse-storage-url.ts';
 export type { OpenStorageContext, PluginIdentity, SettingDescription, StoragePlugin } from './plugin.ts';
+export { PluginError, type PluginErrorCode, type PluginErrorOptions } from './plugin-error.ts';
+export {
+  createPluginRegistry,
+  type PluginListing,
+  type PluginRegistration,
+  type PluginRegistry,
+} from './plugin-registry.ts';
+export type { PluginKind } from './plugin-shape.ts';
+export { type ReadAllOptions, readAll } from './read-all.ts';
+export { createRedactor } from './redaction.ts';
+export { type ResolveSettingsOptions, resolveSettings } from './resolve-settings.ts';
 export type { SettingsScope } from './settings.ts';
+export { createSettingsScope, type SettingsScopeOptions } from './settings-scope.ts';
 export type {
   ByteRange,
   CallOptions,
@@ -24,3 +50,4 @@ export {
   type StorageErrorOptions,
   type StorageOperation,
 } from './storage-error.ts';
+export { assertValidKey, assertValidPrefix, compareKeys, type KeyCheck } from './storage-key.ts';
