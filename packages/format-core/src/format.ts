@@ -25,6 +25,8 @@ export interface FormatCapability {
   readonly majors: readonly number[];
   readonly reads: boolean;
   readonly writes: boolean;
+  /** As a writer it verifies the page checksums of a source that has them, so that the reader need not. */
+  readonly verifiesPages?: boolean;
 }
 
 export interface Detection {
@@ -77,7 +79,10 @@ export interface FormatContext {
   readonly concurrency: number;
 }
 
-export type ReadContext = FormatContext;
+export interface ReadContext extends FormatContext {
+  /** True when the writer verifies page checksums itself (its `capability.verifiesPages`): the reader then does not. */
+  readonly pagesVerifiedDownstream?: boolean;
+}
 
 export interface WriteContext extends FormatContext {
   readonly source: SnapshotDescription;

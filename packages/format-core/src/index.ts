@@ -1,3 +1,8 @@
+export { canonicalOrder, sortCanonically } from './canonical-order.ts';
+export { type CheckedPartition, checkedPartition, type PartitionObserver } from './checked-partition.ts';
+export { type CopySnapshotOptions, copySnapshot, describeSource } from './copy-snapshot.ts';
+export { EntryCounter, type EntryCounts, sameCounts, withEnd } from './entry-count.ts';
+export { assertSafeEntryPath } from './entry-path.ts';
 export type {
   Detection,
   FormatCapability,
@@ -17,7 +22,12 @@ export type {
   WriteResult,
 } from './format.ts';
 export { FormatError, type FormatErrorCode, type FormatErrorOptions, isFormatError } from './format-error.ts';
+export { assertKnownOptions, booleanOption, listOption, stringOption } from './format-options.ts';
+export { createFormatServices } from './format-services.ts';
+export { corruptPageError, type PageFault, PageFaultPolicy } from './page-error.ts';
+export { type PageRunOptions, pageRuns } from './page-runs.ts';
 export type { ProgressEvent, ProgressListener } from './progress.ts';
+export { ProgressTracker } from './progress-tracker.ts';
 export type {
   DirectoryEntry,
   EndEntry,
