@@ -1,1 +1,27 @@
-export {};
+export {
+  type FindPostgresOptions,
+  findPostgres,
+  type ListPostgresOptions,
+  listPostgres,
+} from './find-postgres.ts';
+export { type InitdbOptions, initdb } from './initdb.ts';
+export type { PostgresInstallation } from './installation.ts';
+export {
+  isPostgresProcessError,
+  PostgresProcessError,
+  type PostgresProcessErrorCode,
+  type PostgresProcessErrorOptions,
+} from './postgres-process-error.ts';
+export type { PostgresServer, StopMode, StopOptions } from './postgres-server.ts';
+export { isServerRunning } from './postmaster-pid.ts';
+export { assertReachable } from './reachable-path.ts';
+export type { ServerSettings } from './server-settings.ts';
+export { type ServerUser, unprivilegedUser } from './server-user.ts';
+export {
+  type PostgresSession,
+  type QueryOptions,
+  type QueryRow,
+  quoteIdentifier,
+  quoteLiteral,
+} from './session.ts';
+export { type StartPostgresOptions, startPostgres } from './start-postgres.ts';
