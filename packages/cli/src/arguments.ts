@@ -1,0 +1,94 @@
+import { usageError } from './cli-error.ts';
+import { parseBytes } from './output/units.ts';
+
+/** One flag of a command. Names are snake_case; kebab-case is accepted too. */
+export interface OptionDefinition {
+  readonly type: 'string' | 'boolean' | 'number' | 'list';
+  readonly describe: string;
+  readonly alias?: string;
+  readonly choices?: readonly string[];
+  readonly default?: string | boolean | number;
+}
+
+export type OptionTable = Readonly<Record<string, OptionDefinition>>;
+
+export interface PositionalDefinition {
+  readonly name: string;
+  readonly describe: string;
+}
+
+/** The words of one invocation, read by name with the type that the option table gave them. */
+export class ParsedArguments {
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.#values = values;
+  }
+
+  string(name: string): string | undefined {
+    const value = this.#values[name];
+    if (value === undefined) return undefined;
+    if (Array.isArray(value)) throw usageError(`--${name} was given ${value.length} times; give it once`);
+    if (value === '') throw usageError(`--${name} is empty; give it a value or leave it out`);
+    return String(value);
+  }
+
+  requiredString(name: string): string {
+    const value = this.string(name);
+    if (value === undefined) throw usageError(`--${name} is missing`);
+    return value;
+  }
+
+  boolean(name: string): boolean {
+    return this.#values[name] === true;
+  }
+
+  list(name: string): readonly string[] {
+    const value = this.#values[name];
+    if (value === undefined) return [];
+    return (Array.isArray(value) ? value : [value]).map(String);
+  }
+
+  /** A whole number within bounds. */
+  integer(name: string, bounds: { readonly min: number; readonly max: number }): number | undefined {
+    const value = this.#values[name];
+    if (value === undefined) return undefined;
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < bounds.min || number > bounds.max) {
+      throw usageError(`--${name} must be a whole number from ${bounds.min} to ${bounds.max}, found ${String(value)}`);
+    }
+    return number;
+  }
+
+  /** A size such as `100M` or `1GiB`, in bytes. */
+  bytes(name: string): number | undefined {
+    const text = this.string(name);
+    if (text === undefined) return undefined;
+    const bytes = parseBytes(text);
+    if (bytes === undefined || bytes === 0) throw usageError(`--${name} must be a size such as 100M, found ${text}`);
+    return bytes;
+  }
+}
+
+/** `--snapshot-path` → `--snapshot_path`, before `--` and before any `=`. Values are left alone. */
+export function acceptKebabCase(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, index) => {
+    if ((end !== -1 && index >= end) || !word.startsWith('--') || word.length === 2) return word;
+    const equals = word.indexOf('=');
+    const name = equals === -1 ? word : word.slice(0, equals);
+    const value = equals === -1 ? '' : word.slice(equals);
+    return `--${name.slice(2).replaceAll('-', '_')}${value}`;
+  });
+}
+
+/** `name=value` words as a record; a word without `=` is a usage error. */
+export function parseAssignments(flag: string, words: readonly string[]): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const word of words) {
+    const equals = word.indexOf('=');
+    if (equals < 1) throw usageError(`--${flag} must be NAME=VALUE, found ${word}`);
+    result[word.slice(0, equals)] = word.slice(equals + 1);
+  }
+  return result;
+}

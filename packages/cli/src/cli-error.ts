@@ -1,0 +1,35 @@
+export type CliErrorCode =
+  | 'CLI_USAGE'
+  | 'CLI_DESTINATION_IN_USE'
+  | 'CLI_NO_REPOSITORY'
+  | 'CLI_REPOSITORY_EXISTS'
+  | 'CLI_FORMAT_UNKNOWN'
+  | 'CLI_PLUGIN_NOT_INSTALLED'
+  | 'CLI_CONFIRMATION_NEEDED'
+  | 'CLI_NO_SPACE'
+  | 'CLI_CHECK_FAILED';
+
+/** A failure that the CLI itself found. The message says what, where, and the next step. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly code: CliErrorCode;
+  readonly operation: string;
+  readonly context: Readonly<Record<string, string | number | boolean | undefined>>;
+
+  constructor(
+    code: CliErrorCode,
+    operation: string,
+    message: string,
+    context: Readonly<Record<string, string | number | boolean | undefined>> = {},
+  ) {
+    super(message);
+    this.code = code;
+    this.operation = operation;
+    this.context = context;
+  }
+}
+
+/** A mistake in the words of the command line. */
+export function usageError(message: string): CliError {
+  return new CliError('CLI_USAGE', 'parse arguments', message);
+}

@@ -1,0 +1,128 @@
+import type { OptionTable } from './arguments.ts';
+import type { CommandDefinition } from './command.ts';
+import { SNAPSHOT_OPTIONS, STORAGE_DEST, TIMELINE_OPTIONS, TRANSFER_OPTIONS } from './options.ts';
+
+const INIT: OptionTable = {
+  ...STORAGE_DEST,
+  ...SNAPSHOT_OPTIONS,
+  pg_version: { type: 'string', choices: ['14', '15', '16', '17'], describe: 'major of a new cluster [17]' },
+  superuser: { type: 'string', describe: 'superuser of a new cluster [postgres]' },
+  locale: { type: 'string', describe: 'locale of a new cluster [C.UTF-8]' },
+  data_checksums: { type: 'boolean', describe: 'page checksums in a new cluster' },
+  tenant_id: { type: 'string', describe: 'id of the new tenant, 32 hex digits [random]' },
+  timeline: { type: 'string', describe: 'id of its first timeline, 32 hex digits [random]' },
+  recover: { type: 'boolean', describe: 'make a data directory that was not shut down cleanly consistent, in a scratch copy' },
+  ignore_page_errors: { type: 'boolean', describe: 'import pages with a wrong checksum too, with a warning each' },
+  allow_loss: { type: 'boolean', describe: 'import although slots, commit timestamps or statistics get lost' },
+  ...TRANSFER_OPTIONS,
+};
+
+const EXPORT: OptionTable = {
+  ...SNAPSHOT_OPTIONS,
+  ...STORAGE_DEST,
+  ...TIMELINE_OPTIONS,
+  lsn: { type: 'string', describe: 'LSN to export at, e.g. 0/1E1D368 [the end of the timeline]' },
+  timeline_id_mode: { type: 'string', choices: ['new', 'original'], describe: "Postgres' TimeLineID of the export [new]" },
+  tablespace_mapping: { type: 'list', describe: 'OLD=NEW directory of a tablespace' },
+  ignore_page_errors: { type: 'boolean', describe: 'export pages that fail their checks too, with a warning each' },
+  allow_loss: { type: 'boolean', describe: 'export although the format cannot hold everything' },
+  ...TRANSFER_OPTIONS,
+};
+
+const CONFIRM: OptionTable = { yes: { type: 'boolean', describe: 'delete; without it only what would go is shown' } };
+
+/** Every command of `neon`. */
+export const COMMANDS: readonly CommandDefinition[] = [
+  {
+    path: 'init',
+    summary: 'make a repository: a new cluster, or an existing snapshot, into storage_dest',
+    options: INIT,
+    examples: [
+      'neon init --storage_dest=s3://bucket/app',
+      'neon init --snapshot_path=/var/lib/postgresql/17/main --snapshot_format=pgdata --storage_dest=s3://bucket/app',
+    ],
+    load: () => import('./commands/init.ts'),
+  },
+  {
+    path: 'export',
+    summary: 'write a snapshot of storage_dest to snapshot_path',
+    options: EXPORT,
+    examples: ['neon export --snapshot_path=/srv/restore --snapshot_format=pgdata'],
+    load: () => import('./commands/export.ts'),
+  },
+  {
+    path: 'snapshot ls',
+    summary: 'list what storage_dest, or a URL, holds',
+    options: { ...STORAGE_DEST },
+    load: () => import('./commands/snapshot-ls.ts'),
+  },
+  {
+    path: 'snapshot show',
+    summary: 'show one snapshot: of storage_dest, or at snapshot_path',
+    options: { ...SNAPSHOT_OPTIONS, ...STORAGE_DEST, ...TIMELINE_OPTIONS },
+    load: () => import('./commands/snapshot-show.ts'),
+  },
+  {
+    path: 'inspect',
+    summary: 'annotated dump of a layer, index, pg_control, WAL segment, relation page or backup manifest',
+    options: {
+      block: { type: 'number', describe: 'block of a relation file [0]' },
+      limit: { type: 'number', describe: 'records, entries or nodes to print at most [20]' },
+    },
+    positionals: [{ name: 'target', describe: 'file or URL' }],
+    load: () => import('./commands/inspect.ts'),
+  },
+  {
+    path: 'storage ls',
+    summary: 'list objects below a URL',
+    options: { recursive: { type: 'boolean', alias: 'r', describe: 'all objects, not one level' } },
+    positionals: [{ name: 'url', describe: 'storage URL' }],
+    load: () => import('./commands/storage-ls.ts'),
+  },
+  {
+    path: 'storage check',
+    summary: 'try a storage on a scratch prefix: what works, what does not, what that costs',
+    options: {},
+    positionals: [{ name: 'url', describe: 'storage URL' }],
+    load: () => import('./commands/storage-check.ts'),
+  },
+  {
+    path: 'plugins list',
+    summary: 'storages and formats that can be used here',
+    options: {},
+    load: () => import('./commands/plugins-list.ts'),
+  },
+  {
+    path: 'tenant ls',
+    summary: 'tenants of storage_dest, or of a URL',
+    options: { ...STORAGE_DEST },
+    load: () => import('./commands/tenant-ls.ts'),
+  },
+  {
+    path: 'tenant delete',
+    summary: 'delete a tenant with all its timelines',
+    options: { ...STORAGE_DEST, tenant_id: { type: 'string', describe: 'the tenant (32 hex digits)' }, ...CONFIRM },
+    load: () => import('./commands/tenant-delete.ts'),
+  },
+  {
+    path: 'timeline ls',
+    summary: 'timelines of a tenant',
+    options: { ...STORAGE_DEST, tenant_id: TIMELINE_OPTIONS.tenant_id ?? { type: 'string', describe: 'tenant' } },
+    load: () => import('./commands/timeline-ls.ts'),
+  },
+  {
+    path: 'timeline delete',
+    summary: 'delete one timeline that no other one descends from',
+    options: { ...STORAGE_DEST, ...TIMELINE_OPTIONS, ...CONFIRM },
+    load: () => import('./commands/timeline-delete.ts'),
+  },
+];
+
+/** What the first word of a two-word command is about. */
+export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
+  snapshot: 'snapshots: ls, show',
+  storage: 'object stores: ls, check',
+  plugins: 'plugins: list',
+  tenant: 'tenants of a bucket: ls, delete',
+  timeline: 'timelines of a tenant: ls, delete',
+};

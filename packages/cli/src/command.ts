@@ -1,0 +1,16 @@
+import type { OptionTable, PositionalDefinition } from './arguments.ts';
+import type { CommandResult } from './output/writer.ts';
+import type { Session } from './session.ts';
+
+/** One command as the parser and the help know it; the code that runs it is loaded when it is called. */
+export interface CommandDefinition {
+  /** Its words: `init`, `snapshot ls`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly options: OptionTable;
+  readonly positionals?: readonly PositionalDefinition[];
+  readonly examples?: readonly string[];
+  load(): Promise<{ readonly run: CommandRun }>;
+}
+
+export type CommandRun = (session: Session) => Promise<CommandResult>;

@@ -1,0 +1,30 @@
+import { randomBytes } from 'node:crypto';
+import { withPrefix } from '@neon-snapshot/storage-core';
+import { usageError } from '../cli-error.ts';
+import { EXIT_CODE } from '../exit-code.ts';
+import type { CommandResult } from '../output/writer.ts';
+import { openLocation, type Session } from '../session.ts';
+import { runStorageProbes } from '../storage-probe.ts';
+
+const MARK = { works: '✓', missing: '-', failed: '✗' } as const;
+
+/** `neon storage check URL`: tries every verb on a scratch prefix that is removed again. */
+export async function run(session: Session): Promise<CommandResult> {
+  const url = session.args.string('url');
+  if (url === undefined) throw usageError('name a storage URL: neon storage check URL');
+  await using storage = await openLocation(session, url, { role: 'storage', access: 'write' });
+  const prefix = `neon-storage-check-${randomBytes(6).toString('hex')}`;
+  const scratch = withPrefix(storage, { prefix });
+  const probes = await runStorageProbes(scratch, session.signal);
+  const failed = probes.filter((probe) => probe.outcome === 'failed').length;
+  return {
+    command: 'storage check',
+    lines: [
+      `${storage.url} (scratch prefix ${prefix}, removed)`,
+      ...probes.map((probe) => `${MARK[probe.outcome]} ${probe.name}${probe.detail === '' ? '' : `: ${probe.detail}`}`),
+      failed === 0 ? 'usable as storage_dest' : `${failed} checks failed: not usable as storage_dest`,
+    ],
+    data: { url: storage.url, probes: probes.map((probe) => ({ ...probe })), usable: failed === 0 },
+    ...(failed === 0 ? {} : { exitCode: EXIT_CODE.failed }),
+  };
+}

@@ -1,0 +1,98 @@
+import { EXIT_CODE } from '../exit-code.ts';
+
+/** The version of every `--json` result; it changes when a field is removed or changes its meaning. */
+export const JSON_RESULT_VERSION = 1;
+
+export interface OutputOptions {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  /** Takes secrets out of a text before it is printed. */
+  readonly redact: (text: string) => string;
+}
+
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/** A command's outcome: the same facts for people and for programs. */
+export interface CommandResult {
+  /** The command in words: `snapshot ls`. */
+  readonly command: string;
+  readonly lines: readonly string[];
+  readonly data: { readonly [key: string]: JsonValue };
+  /** 0 unless the command succeeded in finding something wrong. */
+  readonly exitCode?: number;
+}
+
+/**
+ * The only place that writes to the terminal. Results go to stdout; progress, warnings and errors to stderr, so that a
+ * pipe gets the result alone.
+ */
+export class OutputWriter {
+  readonly #options: OutputOptions;
+  #beforeLine: (() => void) | undefined;
+
+  constructor(options: OutputOptions) {
+    this.#options = options;
+  }
+
+  /** Called before any line is written to stderr, so that a progress bar can clear itself. */
+  set beforeLine(hook: (() => void) | undefined) {
+    this.#beforeLine = hook;
+  }
+
+  result(result: CommandResult): void {
+    this.#beforeLine?.();
+    const text = this.#options.json
+      ? JSON.stringify({ version: JSON_RESULT_VERSION, command: result.command, ...result.data })
+      : result.lines.join('\n');
+    if (text !== '' && !(this.#options.quiet && !this.#options.json && result.exitCode === undefined)) {
+      this.#options.stdout.write(`${this.#options.redact(text)}\n`);
+    }
+  }
+
+  warn(message: string): void {
+    this.#beforeLine?.();
+    const text = this.#options.redact(message);
+    this.#options.stderr.write(this.#options.json ? `${JSON.stringify({ event: 'warning', message: text })}\n` : `warning: ${text}\n`);
+  }
+
+  /** One line about what is being done; left out with `--quiet` and `--json`. */
+  note(message: string): void {
+    if (this.#options.quiet || this.#options.json) return;
+    this.#beforeLine?.();
+    this.#options.stderr.write(`${this.#options.redact(message)}\n`);
+  }
+
+  error(error: unknown, exitCode: number): void {
+    this.#beforeLine?.();
+    const message = this.#options.redact(messageOf(error));
+    if (this.#options.json) {
+      const body = { version: JSON_RESULT_VERSION, error: { ...describeError(error), message, exitCode } };
+      this.#options.stdout.write(`${this.#options.redact(JSON.stringify(body))}\n`);
+      return;
+    }
+    const code = codeOf(error);
+    const suffix = code === undefined || exitCode === EXIT_CODE.usage ? '' : ` [${code}]`;
+    this.#options.stderr.write(`neon: ${message}${suffix}\n`);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function describeError(error: unknown): { readonly [key: string]: JsonValue } {
+  if (!(error instanceof Error)) return {};
+  const context = 'context' in error && typeof error.context === 'object' && error.context !== null ? error.context : {};
+  const operation = 'operation' in error && typeof error.operation === 'string' ? { operation: error.operation } : {};
+  return { code: codeOf(error) ?? 'INTERNAL', ...operation, context: JSON.parse(JSON.stringify(context, stringifyBigint)) as JsonValue };
+}
+
+function stringifyBigint(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value;
+}

@@ -1,0 +1,105 @@
+import yargs, { type Argv, type Options } from 'yargs';
+import { acceptKebabCase, type OptionDefinition, type OptionTable } from './arguments.ts';
+import { usageError } from './cli-error.ts';
+import type { CommandDefinition } from './command.ts';
+import { COMMAND_GROUPS, COMMANDS } from './command-table.ts';
+import { GLOBAL_OPTIONS } from './options.ts';
+
+/** What the words of a command line ask for. */
+export type Invocation =
+  | { readonly kind: 'command'; readonly command: CommandDefinition; readonly values: Readonly<Record<string, unknown>> }
+  /** Help, version or a completion script. */
+  | { readonly kind: 'text'; readonly text: string };
+
+export interface ParserOptions {
+  readonly version: string;
+  readonly epilogue: string;
+  /** Width of the help text. */
+  readonly columns: number;
+}
+
+/** Parses a command line. Mistakes are `CLI_USAGE`, with a suggestion where one is near. */
+export async function parseCommandLine(argv: readonly string[], options: ParserOptions): Promise<Invocation> {
+  const words = acceptKebabCase(argv);
+  let chosen: Invocation | undefined;
+  const parser = buildParser(options, (command, values) => {
+    chosen = { kind: 'command', command, values };
+  });
+  const text = await new Promise<string>((resolve, reject) => {
+    parser.parse(words, {}, (error: Error | undefined | null, _parsed: unknown, output: string) => {
+      if (error) reject(usageError(`${error.message.replaceAll('\n', '; ')}; see neon ${words[0]?.startsWith('-') ? '' : `${words[0] ?? ''} `}--help`));
+      else resolve(output);
+    });
+  });
+  if (text !== '') return { kind: 'text', text };
+  if (chosen === undefined) return { kind: 'text', text: await parser.getHelp() };
+  return chosen;
+}
+
+function buildParser(options: ParserOptions, choose: (command: CommandDefinition, values: Readonly<Record<string, unknown>>) => void): Argv {
+  const parser = yargs()
+    .scriptName('neon')
+    .usage('$0 <command>\n\nSnapshot-first storage for Postgres.')
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'duplicate-arguments-array': true,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'greedy-arrays': false,
+      'boolean-negation': false,
+    })
+    .options(toYargs(GLOBAL_OPTIONS))
+    .version(options.version)
+    .completion('completion', 'print a completion script for bash or zsh')
+    .help()
+    .alias('help', 'h')
+    .strict()
+    .strictCommands()
+    .recommendCommands()
+    .demandCommand(1, 'name a command')
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .wrap(options.columns)
+    .epilogue(options.epilogue);
+  for (const command of COMMANDS.filter((entry) => !entry.path.includes(' '))) addCommand(parser, command, choose);
+  for (const [group, summary] of Object.entries(COMMAND_GROUPS)) {
+    parser.command(group, summary, (inner) => {
+      for (const command of COMMANDS.filter((entry) => entry.path.startsWith(`${group} `))) addCommand(inner, command, choose);
+      return inner.demandCommand(1, `name what to do: neon ${group} …`).strictCommands().recommendCommands();
+    });
+  }
+  return parser;
+}
+
+function addCommand(
+  parser: Argv,
+  command: CommandDefinition,
+  choose: (command: CommandDefinition, values: Readonly<Record<string, unknown>>) => void,
+): void {
+  const positionals = command.positionals ?? [];
+  const word = command.path.split(' ').at(-1) ?? command.path;
+  parser.command(
+    [word, ...positionals.map((positional) => `<${positional.name}>`)].join(' '),
+    command.summary,
+    (inner) => {
+      for (const positional of positionals) inner.positional(positional.name, { type: 'string', describe: positional.describe });
+      for (const example of command.examples ?? []) inner.example(example, '');
+      return inner.options(toYargs(command.options));
+    },
+    (values) => choose(command, values),
+  );
+}
+
+function toYargs(table: OptionTable): Record<string, Options> {
+  return Object.fromEntries(Object.entries(table).map(([name, option]) => [name, toYargsOption(option)]));
+}
+
+function toYargsOption(option: OptionDefinition): Options {
+  return {
+    describe: option.describe,
+    ...(option.type === 'list' ? { type: 'array', string: true } : { type: option.type, requiresArg: option.type !== 'boolean' }),
+    ...(option.alias === undefined ? {} : { alias: option.alias }),
+    ...(option.choices === undefined ? {} : { choices: option.choices }),
+    ...(option.default === undefined ? {} : { default: option.default }),
+  };
+}
