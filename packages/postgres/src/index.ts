@@ -66,3 +66,58 @@ export {
   type SlruFile,
   type SlruKind,
 } from './slru-path.ts';
+export {
+  type CheckpointRecord,
+  type ReadCheckpointRecordOptions,
+  readCheckpointRecord,
+} from './wal-checkpoint-record.ts';
+export {
+  buildShutdownCheckpointSegment,
+  type ShutdownCheckpoint,
+  type ShutdownCheckpointOptions,
+  shutDownControlFile,
+  type WalSegmentFile,
+} from './wal-checkpoint-segment.ts';
+export {
+  decodeWalPageHeader,
+  encodeWalPageHeader,
+  WAL_LONG_HEADER_SIZE,
+  WAL_PAGE_FLAG,
+  WAL_PAGE_SIZE,
+  WAL_SHORT_HEADER_SIZE,
+  type WalPageHeader,
+  type WalSegmentFacts,
+  walPageHeaderSize,
+  walRecordStart,
+} from './wal-page.ts';
+export { type ReadWalRecordsOptions, readWalRecords, type WalEnd, type WalRecord } from './wal-reader.ts';
+export {
+  decodeWalRecord,
+  type WalBlockReference,
+  type WalPageImage,
+  type WalRecordContent,
+} from './wal-record.ts';
+export type { WalFault, WalSource } from './wal-record-cursor.ts';
+export {
+  decodeXLogRecordHeader,
+  encodeWalRecord,
+  WAL_RECORD_HEADER_SIZE,
+  WAL_RECORD_SIZE_MAX,
+  walRecordCrc,
+  type XLogRecordHeader,
+} from './wal-record-header.ts';
+export {
+  RESOURCE_MANAGER,
+  RESOURCE_MANAGER_INFO_MASK,
+  resourceManagerName,
+  XLOG_INFO,
+} from './wal-resource-manager.ts';
+export {
+  assertWalSegmentSize,
+  parseWalSegmentFileName,
+  WAL_SEGMENT_SIZE_DEFAULT,
+  type WalSegmentName,
+  walSegmentFileName,
+  walSegmentNumber,
+  walSegmentStart,
+} from './wal-segment-name.ts';

@@ -1,0 +1,87 @@
+/** Reads records across the pages and segments of WAL, and tells the end of WAL from damage in its middle. */
+import { formatLsn, type Lsn, lsn } from './lsn.ts';
+import { PostgresFormatError } from './postgres-format-error.ts';
+import { RecordCursor, type WalFault, type WalSource } from './wal-record-cursor.ts';
+
+export interface WalRecord {
+  readonly start: Lsn;
+  /**
+   * Where the next record starts, before any page header: a multiple of 8, a page boundary itself where the record ends
+   * there, the next segment's start after a switch. Neon stores values at this LSN.
+   */
+  readonly end: Lsn;
+  /** Of the page on which the record starts. */
+  readonly timeLineId: number;
+  /** The whole record without page headers, CRC checked. A view of the segment where it lies on one page. */
+  readonly bytes: Uint8Array;
+}
+
+export interface WalEnd {
+  /** End of the last valid record, or where reading began. */
+  readonly lsn: Lsn;
+  /** `reached`: the asked-for `end`; `no-segment`: the source has no more; otherwise what ended valid WAL. */
+  readonly reason: 'reached' | WalFault['kind'];
+  readonly detail: string;
+}
+
+export interface ReadWalRecordsOptions extends WalSource {
+  /** Start of a record, or of a page: there the rest of a record from before is skipped. */
+  readonly start: Lsn;
+  /** Stop before a record that starts here or later; WAL that ends earlier is `POSTGRES_WAL_INCOMPLETE`. */
+  readonly end?: Lsn;
+}
+
+/**
+ * Yields records in order and returns why it stopped. WAL ends at zeros, a page of another address (a recycled segment),
+ * a bad length, CRC, or link to the record before, and a missing continuation, as it does for Postgres; but where a valid newer record lies
+ * beyond that place the WAL is damaged: `POSTGRES_WAL_CORRUPT`.
+ */
+export function* readWalRecords(options: ReadWalRecordsOptions): Generator<WalRecord, WalEnd, undefined> {
+  const cursor = new RecordCursor(options);
+  let position = options.start;
+  let previous: Lsn | undefined;
+  const first = cursor.findRecord(position);
+  if (first.kind === 'fault') return finish(cursor, { position, fault: first.fault, end: options.end });
+  position = first.start;
+  for (;;) {
+    if (options.end !== undefined && position >= options.end) {
+      return { lsn: position, reason: 'reached', detail: 'end of the asked-for range' };
+    }
+    const result = cursor.readRecord(position, previous);
+    if (result.kind === 'fault') return finish(cursor, { position, fault: result.fault, end: options.end });
+    if (result.kind === 'skip') {
+      position = result.next;
+      continue;
+    }
+    yield result.record;
+    position = result.record.end;
+    previous = result.record.start;
+  }
+}
+
+function finish(
+  cursor: RecordCursor,
+  stop: { readonly position: Lsn; readonly fault: WalFault; readonly end: Lsn | undefined },
+): WalEnd {
+  const { position, fault } = stop;
+  const where = formatLsn(position);
+  const context = { lsn: where, reason: fault.kind };
+  const later = fault.kind === 'no-segment' ? undefined : cursor.findLaterRecord(position);
+  if (later !== undefined) {
+    throw new PostgresFormatError({
+      code: 'POSTGRES_WAL_CORRUPT',
+      operation: 'read WAL',
+      message: `WAL is corrupt at ${where}: ${fault.detail}; a newer valid record follows at ${formatLsn(later)}`,
+      context: { ...context, laterRecord: formatLsn(later) },
+    });
+  }
+  if (stop.end !== undefined && lsn(position) < stop.end) {
+    throw new PostgresFormatError({
+      code: 'POSTGRES_WAL_INCOMPLETE',
+      operation: 'read WAL',
+      message: `WAL ends at ${where} (${fault.detail}); expected it up to ${formatLsn(stop.end)}`,
+      context: { ...context, expectedEnd: formatLsn(stop.end) },
+    });
+  }
+  return { lsn: position, reason: fault.kind, detail: fault.detail };
+}

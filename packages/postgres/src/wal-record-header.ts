@@ -1,0 +1,57 @@
+/** The 24 bytes before every WAL record's content (XLogRecord of xlogrecord.h), little-endian. */
+import { crc32c } from './crc32c.ts';
+import type { Lsn } from './lsn.ts';
+import { decodeStruct, encodeStruct, type StructField } from './struct-layout.ts';
+
+export const WAL_RECORD_HEADER_SIZE = 24;
+
+/** `XLogRecordMaxSize` of xlogrecord.h: longer records are refused. */
+export const WAL_RECORD_SIZE_MAX = 1020 * 1024 * 1024;
+
+export interface XLogRecordHeader {
+  /** Bytes of the whole record, header included. */
+  readonly totalLength: number;
+  readonly xid: number;
+  /** Start of the record before. */
+  readonly previous: Lsn;
+  /** High four bits belong to the resource manager. */
+  readonly info: number;
+  readonly resourceManager: number;
+  readonly crc: number;
+}
+
+export const WAL_RECORD_HEADER_LAYOUT = [
+  { name: 'totalLength', type: 'u32', offset: 0 },
+  { name: 'xid', type: 'u32', offset: 4 },
+  { name: 'previous', type: 'lsn', offset: 8 },
+  { name: 'info', type: 'u8', offset: 16 },
+  { name: 'resourceManager', type: 'u8', offset: 17 },
+  { name: 'crc', type: 'u32', offset: 20 },
+] as const satisfies readonly StructField[];
+
+/** The CRC covers the content first and then the header without its last four bytes. */
+const CRC_OFFSET = 20;
+
+/** Reads the header without judging it; throws `POSTGRES_TRUNCATED` below 24 bytes. */
+export function decodeXLogRecordHeader(bytes: Uint8Array): XLogRecordHeader {
+  return decodeStruct(WAL_RECORD_HEADER_LAYOUT, bytes, { operation: 'decode WAL record header' });
+}
+
+/** CRC-32C of a whole record whose length is right. */
+export function walRecordCrc(record: Uint8Array): number {
+  return crc32c(record.subarray(0, CRC_OFFSET), crc32c(record.subarray(WAL_RECORD_HEADER_SIZE)));
+}
+
+/** A record of `content` with its CRC; `totalLength` is made from the content. */
+export function encodeWalRecord(
+  header: Omit<XLogRecordHeader, 'totalLength' | 'crc'>,
+  content: Uint8Array,
+): Uint8Array {
+  const operation = 'encode WAL record';
+  const record = new Uint8Array(WAL_RECORD_HEADER_SIZE + content.length);
+  record.set(content, WAL_RECORD_HEADER_SIZE);
+  const fields = { ...header, totalLength: record.length, crc: 0 };
+  encodeStruct(WAL_RECORD_HEADER_LAYOUT, fields, { bytes: record, operation });
+  new DataView(record.buffer).setUint32(CRC_OFFSET, walRecordCrc(record), true);
+  return record;
+}
