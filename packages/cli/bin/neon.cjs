@@ -19,13 +19,17 @@ function shippedNode() {
   try {
     return require.resolve(`node-${process.platform}-${process.arch}/bin/node`);
   } catch {
-    console.error(`neon: needs Node.js ${FLOOR.join('.')} or newer, this is ${process.version}; install a newer Node.js`);
+    console.error(
+      `neon: needs Node.js ${FLOOR.join('.')} or newer, this is ${process.version}; install a newer Node.js`,
+    );
     return process.exit(1);
   }
 }
 
 function respawn(node) {
-  const child = require('node:child_process').spawn(node, [__filename, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const child = require('node:child_process').spawn(node, [__filename, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1);

@@ -15,6 +15,8 @@ await build({
   chunkNames: 'chunks/[name]-[hash]',
   external: ['@neon-snapshot/*'],
   // yargs' dependencies ask for `require` of Node's own modules.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
   logLevel: 'warning',
 });

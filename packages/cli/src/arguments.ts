@@ -55,7 +55,9 @@ export class ParsedArguments {
     if (value === undefined) return undefined;
     const number = Number(value);
     if (!Number.isInteger(number) || number < bounds.min || number > bounds.max) {
-      throw usageError(`--${name} must be a whole number from ${bounds.min} to ${bounds.max}, found ${String(value)}`);
+      throw usageError(
+        `--${name} must be a whole number from ${bounds.min} to ${bounds.max}, found ${String(value)}`,
+      );
     }
     return number;
   }
@@ -65,7 +67,8 @@ export class ParsedArguments {
     const text = this.string(name);
     if (text === undefined) return undefined;
     const bytes = parseBytes(text);
-    if (bytes === undefined || bytes === 0) throw usageError(`--${name} must be a size such as 100M, found ${text}`);
+    if (bytes === undefined || bytes === 0)
+      throw usageError(`--${name} must be a size such as 100M, found ${text}`);
     return bytes;
   }
 }

@@ -11,9 +11,18 @@ const INIT: OptionTable = {
   data_checksums: { type: 'boolean', describe: 'page checksums in a new cluster' },
   tenant_id: { type: 'string', describe: 'id of the new tenant, 32 hex digits [random]' },
   timeline: { type: 'string', describe: 'id of its first timeline, 32 hex digits [random]' },
-  recover: { type: 'boolean', describe: 'make a data directory that was not shut down cleanly consistent, in a scratch copy' },
-  ignore_page_errors: { type: 'boolean', describe: 'import pages with a wrong checksum too, with a warning each' },
-  allow_loss: { type: 'boolean', describe: 'import although slots, commit timestamps or statistics get lost' },
+  recover: {
+    type: 'boolean',
+    describe: 'make a data directory that was not shut down cleanly consistent, in a scratch copy',
+  },
+  ignore_page_errors: {
+    type: 'boolean',
+    describe: 'import pages with a wrong checksum too, with a warning each',
+  },
+  allow_loss: {
+    type: 'boolean',
+    describe: 'import although slots, commit timestamps or statistics get lost',
+  },
   ...TRANSFER_OPTIONS,
 };
 
@@ -22,14 +31,23 @@ const EXPORT: OptionTable = {
   ...STORAGE_DEST,
   ...TIMELINE_OPTIONS,
   lsn: { type: 'string', describe: 'LSN to export at, e.g. 0/1E1D368 [the end of the timeline]' },
-  timeline_id_mode: { type: 'string', choices: ['new', 'original'], describe: "Postgres' TimeLineID of the export [new]" },
+  timeline_id_mode: {
+    type: 'string',
+    choices: ['new', 'original'],
+    describe: "Postgres' TimeLineID of the export [new]",
+  },
   tablespace_mapping: { type: 'list', describe: 'OLD=NEW directory of a tablespace' },
-  ignore_page_errors: { type: 'boolean', describe: 'export pages that fail their checks too, with a warning each' },
+  ignore_page_errors: {
+    type: 'boolean',
+    describe: 'export pages that fail their checks too, with a warning each',
+  },
   allow_loss: { type: 'boolean', describe: 'export although the format cannot hold everything' },
   ...TRANSFER_OPTIONS,
 };
 
-const CONFIRM: OptionTable = { yes: { type: 'boolean', describe: 'delete; without it only what would go is shown' } };
+const CONFIRM: OptionTable = {
+  yes: { type: 'boolean', describe: 'delete; without it only what would go is shown' },
+};
 
 /** Every command of `neon`. */
 export const COMMANDS: readonly CommandDefinition[] = [
@@ -101,13 +119,20 @@ export const COMMANDS: readonly CommandDefinition[] = [
   {
     path: 'tenant delete',
     summary: 'delete a tenant with all its timelines',
-    options: { ...STORAGE_DEST, tenant_id: { type: 'string', describe: 'the tenant (32 hex digits)' }, ...CONFIRM },
+    options: {
+      ...STORAGE_DEST,
+      tenant_id: { type: 'string', describe: 'the tenant (32 hex digits)' },
+      ...CONFIRM,
+    },
     load: () => import('./commands/tenant-delete.ts'),
   },
   {
     path: 'timeline ls',
     summary: 'timelines of a tenant',
-    options: { ...STORAGE_DEST, tenant_id: TIMELINE_OPTIONS.tenant_id ?? { type: 'string', describe: 'tenant' } },
+    options: {
+      ...STORAGE_DEST,
+      tenant_id: TIMELINE_OPTIONS.tenant_id ?? { type: 'string', describe: 'tenant' },
+    },
     load: () => import('./commands/timeline-ls.ts'),
   },
   {

@@ -26,7 +26,8 @@ export function exitCodeOf(error: unknown): number {
   if (code.endsWith('_ABORTED')) return EXIT_CODE.interrupted;
   if (USAGE.has(code)) return EXIT_CODE.usage;
   if (code === 'NEON_LAYER_NEEDS_REDO') return EXIT_CODE.failed;
-  if (INVALID_DATA.has(code) || INVALID_DATA_PREFIXES.some((prefix) => code.startsWith(prefix))) return EXIT_CODE.invalidData;
+  if (INVALID_DATA.has(code) || INVALID_DATA_PREFIXES.some((prefix) => code.startsWith(prefix)))
+    return EXIT_CODE.invalidData;
   return EXIT_CODE.failed;
 }
 

@@ -28,7 +28,10 @@ export function formatOptions(request: FormatOptionRequest): FormatOptions {
   return values;
 }
 
-function flagValue(args: ParsedArguments, option: FormatOptionDescription): string | boolean | readonly string[] | undefined {
+function flagValue(
+  args: ParsedArguments,
+  option: FormatOptionDescription,
+): string | boolean | readonly string[] | undefined {
   const flag = FLAG_OF_OPTION[option.name] ?? option.name;
   if (option.type === 'boolean') return args.boolean(flag) ? true : undefined;
   if (option.type === 'string') return args.string(flag);

@@ -2,16 +2,31 @@ import type { OptionTable } from './arguments.ts';
 
 /** Options of every command. */
 export const GLOBAL_OPTIONS: OptionTable = {
-  repo_dir: { type: 'string', alias: 'D', describe: 'directory that holds .neon/ (or NEON_REPO_DIR) [the current directory]' },
+  repo_dir: {
+    type: 'string',
+    alias: 'D',
+    describe: 'directory that holds .neon/ (or NEON_REPO_DIR) [the current directory]',
+  },
   json: { type: 'boolean', describe: 'print the result as one JSON object' },
-  progress: { type: 'string', choices: ['auto', 'bar', 'json', 'none'], default: 'auto', describe: 'how to show progress, on stderr' },
+  progress: {
+    type: 'string',
+    choices: ['auto', 'bar', 'json', 'none'],
+    default: 'auto',
+    describe: 'how to show progress, on stderr',
+  },
   quiet: { type: 'boolean', describe: 'print nothing but errors and warnings' },
-  plugin: { type: 'list', describe: 'package of a storage or format to load too (or NEON_PLUGINS, or plugins in the configuration)' },
+  plugin: {
+    type: 'list',
+    describe: 'package of a storage or format to load too (or NEON_PLUGINS, or plugins in the configuration)',
+  },
 };
 
 /** Options of the commands that move a snapshot. */
 export const TRANSFER_OPTIONS: OptionTable = {
-  concurrency: { type: 'number', describe: 'files, objects and workers at work side by side, 1 to 64 [number of CPUs, at most 8]' },
+  concurrency: {
+    type: 'number',
+    describe: 'files, objects and workers at work side by side, 1 to 64 [number of CPUs, at most 8]',
+  },
   max_rate: { type: 'string', describe: 'bytes per second to write at most, e.g. 100M' },
   dry_run: { type: 'boolean', describe: 'check everything, write nothing' },
   format_option: { type: 'list', describe: 'NAME=VALUE for the format of --snapshot_path' },

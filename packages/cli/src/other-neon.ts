@@ -5,7 +5,9 @@ import path from 'node:path';
  * The first other program named `neon` on the PATH that comes from another npm package (`neonctl` installs one), so
  * that help can name it. Undefined where there is none.
  */
-export async function findOtherNeon(env: Readonly<Record<string, string | undefined>>): Promise<string | undefined> {
+export async function findOtherNeon(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<string | undefined> {
   for (const directory of (env.PATH ?? '').split(path.delimiter)) {
     if (directory === '') continue;
     const candidate = path.join(directory, 'neon');

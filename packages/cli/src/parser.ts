@@ -7,7 +7,11 @@ import { GLOBAL_OPTIONS } from './options.ts';
 
 /** What the words of a command line ask for. */
 export type Invocation =
-  | { readonly kind: 'command'; readonly command: CommandDefinition; readonly values: Readonly<Record<string, unknown>> }
+  | {
+      readonly kind: 'command';
+      readonly command: CommandDefinition;
+      readonly values: Readonly<Record<string, unknown>>;
+    }
   /** Help, version or a completion script. */
   | { readonly kind: 'text'; readonly text: string };
 
@@ -27,7 +31,12 @@ export async function parseCommandLine(argv: readonly string[], options: ParserO
   });
   const text = await new Promise<string>((resolve, reject) => {
     parser.parse(words, {}, (error: Error | undefined | null, _parsed: unknown, output: string) => {
-      if (error) reject(usageError(`${error.message.replaceAll('\n', '; ')}; see neon ${words[0]?.startsWith('-') ? '' : `${words[0] ?? ''} `}--help`));
+      if (error)
+        reject(
+          usageError(
+            `${error.message.replaceAll('\n', '; ')}; see neon ${words[0]?.startsWith('-') ? '' : `${words[0] ?? ''} `}--help`,
+          ),
+        );
       else resolve(output);
     });
   });
@@ -36,7 +45,10 @@ export async function parseCommandLine(argv: readonly string[], options: ParserO
   return chosen;
 }
 
-function buildParser(options: ParserOptions, choose: (command: CommandDefinition, values: Readonly<Record<string, unknown>>) => void): Argv {
+function buildParser(
+  options: ParserOptions,
+  choose: (command: CommandDefinition, values: Readonly<Record<string, unknown>>) => void,
+): Argv {
   const parser = yargs()
     .scriptName('neon')
     .usage('$0 <command>\n\nSnapshot-first storage for Postgres.')
@@ -61,10 +73,12 @@ function buildParser(options: ParserOptions, choose: (command: CommandDefinition
     .showHelpOnFail(false)
     .wrap(options.columns)
     .epilogue(options.epilogue);
-  for (const command of COMMANDS.filter((entry) => !entry.path.includes(' '))) addCommand(parser, command, choose);
+  for (const command of COMMANDS.filter((entry) => !entry.path.includes(' ')))
+    addCommand(parser, command, choose);
   for (const [group, summary] of Object.entries(COMMAND_GROUPS)) {
     parser.command(group, summary, (inner) => {
-      for (const command of COMMANDS.filter((entry) => entry.path.startsWith(`${group} `))) addCommand(inner, command, choose);
+      for (const command of COMMANDS.filter((entry) => entry.path.startsWith(`${group} `)))
+        addCommand(inner, command, choose);
       return inner.demandCommand(1, `name what to do: neon ${group} …`).strictCommands().recommendCommands();
     });
   }
@@ -82,7 +96,8 @@ function addCommand(
     [word, ...positionals.map((positional) => `<${positional.name}>`)].join(' '),
     command.summary,
     (inner) => {
-      for (const positional of positionals) inner.positional(positional.name, { type: 'string', describe: positional.describe });
+      for (const positional of positionals)
+        inner.positional(positional.name, { type: 'string', describe: positional.describe });
       for (const example of command.examples ?? []) inner.example(example, '');
       return inner.options(toYargs(command.options));
     },
@@ -97,7 +112,9 @@ function toYargs(table: OptionTable): Record<string, Options> {
 function toYargsOption(option: OptionDefinition): Options {
   return {
     describe: option.describe,
-    ...(option.type === 'list' ? { type: 'array', string: true } : { type: option.type, requiresArg: option.type !== 'boolean' }),
+    ...(option.type === 'list'
+      ? { type: 'array', string: true }
+      : { type: option.type, requiresArg: option.type !== 'boolean' }),
     ...(option.alias === undefined ? {} : { alias: option.alias }),
     ...(option.choices === undefined ? {} : { choices: option.choices }),
     ...(option.default === undefined ? {} : { default: option.default }),

@@ -3,10 +3,30 @@ import { createPluginRegistry, type PluginRegistry } from '@neon-snapshot/storag
 
 /** The packages that come with the CLI. Built-ins and a user's own packages go through the same registration. */
 const BUILT_IN = [
-  { kind: 'storage', names: ['file'], packageName: '@neon-snapshot/storage-fs', load: () => import('@neon-snapshot/storage-fs') },
-  { kind: 'storage', names: ['s3'], packageName: '@neon-snapshot/storage-s3', load: () => import('@neon-snapshot/storage-s3') },
-  { kind: 'format', names: ['pgdata'], packageName: '@neon-snapshot/format-pgdata', load: () => import('@neon-snapshot/format-pgdata') },
-  { kind: 'format', names: ['neon'], packageName: '@neon-snapshot/format-neon', load: () => import('@neon-snapshot/format-neon') },
+  {
+    kind: 'storage',
+    names: ['file'],
+    packageName: '@neon-snapshot/storage-fs',
+    load: () => import('@neon-snapshot/storage-fs'),
+  },
+  {
+    kind: 'storage',
+    names: ['s3'],
+    packageName: '@neon-snapshot/storage-s3',
+    load: () => import('@neon-snapshot/storage-s3'),
+  },
+  {
+    kind: 'format',
+    names: ['pgdata'],
+    packageName: '@neon-snapshot/format-pgdata',
+    load: () => import('@neon-snapshot/format-pgdata'),
+  },
+  {
+    kind: 'format',
+    names: ['neon'],
+    packageName: '@neon-snapshot/format-neon',
+    load: () => import('@neon-snapshot/format-neon'),
+  },
 ] as const;
 
 /** Name of the format that `storage_dest` is in. */

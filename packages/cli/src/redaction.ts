@@ -5,6 +5,8 @@ const SECRET_NAME = /(SECRET|PASSWORD|PASSPHRASE|TOKEN|ACCESS_KEY$|_SAS|SSE_C|EN
 
 /** A function that masks the values of secret environment variables in a text. */
 export function redactorOf(env: Readonly<Record<string, string | undefined>>): (text: string) => string {
-  const secrets = Object.entries(env).flatMap(([name, value]) => (SECRET_NAME.test(name) && value !== undefined ? [value] : []));
+  const secrets = Object.entries(env).flatMap(([name, value]) =>
+    SECRET_NAME.test(name) && value !== undefined ? [value] : [],
+  );
   return createRedactor(secrets);
 }

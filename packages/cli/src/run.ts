@@ -17,7 +17,11 @@ export interface CliEnvironment {
 
 /** Runs one command line and returns the exit code. Everything that is printed goes through the given streams. */
 export async function runCli(environment: CliEnvironment): Promise<number> {
-  const plain = outputFor(environment, new ParsedArguments({ json: environment.argv.includes('--json') }), (text) => text);
+  const plain = outputFor(
+    environment,
+    new ParsedArguments({ json: environment.argv.includes('--json') }),
+    (text) => text,
+  );
   try {
     const invocation = await parseCommandLine(environment.argv, {
       version: VERSION,
@@ -36,7 +40,11 @@ export async function runCli(environment: CliEnvironment): Promise<number> {
   }
 }
 
-async function runCommand(environment: CliEnvironment, command: CommandDefinition, args: ParsedArguments): Promise<number> {
+async function runCommand(
+  environment: CliEnvironment,
+  command: CommandDefinition,
+  args: ParsedArguments,
+): Promise<number> {
   const { prepareSession } = await import('./prepare-session.ts');
   const { redactorOf } = await import('./redaction.ts');
   const output = outputFor(environment, args, redactorOf(environment.env));
@@ -58,7 +66,11 @@ async function runCommand(environment: CliEnvironment, command: CommandDefinitio
   }
 }
 
-function outputFor(environment: CliEnvironment, args: ParsedArguments, redact: (text: string) => string): OutputWriter {
+function outputFor(
+  environment: CliEnvironment,
+  args: ParsedArguments,
+  redact: (text: string) => string,
+): OutputWriter {
   return new OutputWriter({
     json: args.boolean('json'),
     quiet: args.boolean('quiet'),
@@ -79,6 +91,9 @@ async function epilogue(environment: CliEnvironment): Promise<string> {
   const { findOtherNeon } = await import('./other-neon.ts');
   const other = await findOtherNeon(environment.env);
   const lines = ['Credentials come from the environment, never from flags: see "Credentials" in the README.'];
-  if (other !== undefined) lines.push(`Another program named neon is on your PATH: ${other}. This one is also installed as neon-storage.`);
+  if (other !== undefined)
+    lines.push(
+      `Another program named neon is on your PATH: ${other}. This one is also installed as neon-storage.`,
+    );
   return lines.join('\n');
 }

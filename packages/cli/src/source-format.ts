@@ -18,7 +18,13 @@ export async function sourceFormat(session: Session, storage: Storage): Promise<
   const [only, another] = found;
   if (only !== undefined && another === undefined) return only;
   if (only === undefined) {
-    throw new CliError('CLI_FORMAT_UNKNOWN', 'detect format', `no known snapshot format at ${storage.url} (${reasons.join('; ')}); check the path, or name the format with --snapshot_format`);
+    throw new CliError(
+      'CLI_FORMAT_UNKNOWN',
+      'detect format',
+      `no known snapshot format at ${storage.url} (${reasons.join('; ')}); check the path, or name the format with --snapshot_format`,
+    );
   }
-  throw usageError(`${storage.url} looks like ${found.map((format) => format.name).join(' and ')}; choose with --snapshot_format`);
+  throw usageError(
+    `${storage.url} looks like ${found.map((format) => format.name).join(' and ')}; choose with --snapshot_format`,
+  );
 }

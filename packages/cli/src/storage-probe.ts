@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { isStorageError, readAll, type Storage, StorageError, type StorageErrorCode } from '@neon-snapshot/storage-core';
+import {
+  isStorageError,
+  readAll,
+  type Storage,
+  StorageError,
+  type StorageErrorCode,
+} from '@neon-snapshot/storage-core';
 
 export interface ProbeResult {
   readonly name: string;
@@ -35,13 +41,20 @@ const PROBES: readonly Probe[] = [
     cost: 'no protection against two writers: `neon init` and `neon export` warn',
     run: putIfAbsent,
   },
-  { name: 'put only if unchanged', cost: 'the writer lease falls back to put only if absent', run: putIfUnchanged },
+  {
+    name: 'put only if unchanged',
+    cost: 'the writer lease falls back to put only if absent',
+    run: putIfUnchanged,
+  },
   { name: 'copy inside the store', cost: 'copies go through this machine', run: copyInside },
   { name: 'delete', run: deleteAll },
 ];
 
 /** Tries every verb of the port on an empty scratch storage and leaves it empty. */
-export async function runStorageProbes(storage: Storage, signal: AbortSignal): Promise<readonly ProbeResult[]> {
+export async function runStorageProbes(
+  storage: Storage,
+  signal: AbortSignal,
+): Promise<readonly ProbeResult[]> {
   const results: ProbeResult[] = [];
   try {
     for (const probe of PROBES) results.push(await runProbe(probe, { storage, signal }));
@@ -60,7 +73,11 @@ async function runProbe(probe: Probe, context: ProbeContext): Promise<ProbeResul
     if (probe.cost !== undefined && isStorageError(error, 'STORAGE_UNSUPPORTED')) {
       return { name: probe.name, outcome: 'missing', detail: probe.cost };
     }
-    return { name: probe.name, outcome: 'failed', detail: error instanceof Error ? error.message : String(error) };
+    return {
+      name: probe.name,
+      outcome: 'failed',
+      detail: error instanceof Error ? error.message : String(error),
+    };
   }
 }
 
@@ -68,7 +85,10 @@ async function putAndGet({ storage, signal }: ProbeContext): Promise<void> {
   const body = randomBytes(SMALL_BYTES);
   await storage.put('probe/a b+c%/é.bin', body, { signal });
   await expectBody(storage, 'probe/a b+c%/é.bin', body);
-  expect((await storage.head('probe/a b+c%/é.bin', { signal })).sizeBytes === SMALL_BYTES, 'head gave another size');
+  expect(
+    (await storage.head('probe/a b+c%/é.bin', { signal })).sizeBytes === SMALL_BYTES,
+    'head gave another size',
+  );
   await expectCode('STORAGE_NOT_FOUND', () => storage.head('probe/none', { signal }));
 }
 
@@ -96,7 +116,10 @@ async function putStream({ storage, signal }: ProbeContext): Promise<void> {
   expect(sizeBytes === LARGE_BYTES, `put reported ${sizeBytes} bytes, expected ${LARGE_BYTES}`);
   const offset = LARGE_BYTES - chunk.length;
   const { body } = await storage.get('probe/large', { range: { offset, length: chunk.length }, signal });
-  expect(Buffer.compare(await readAll(body, { sizeMaxBytes: chunk.length }), chunk) === 0, 'the end of the stream differs');
+  expect(
+    Buffer.compare(await readAll(body, { sizeMaxBytes: chunk.length }), chunk) === 0,
+    'the end of the stream differs',
+  );
 }
 
 async function listInOrder({ storage, signal }: ProbeContext): Promise<void> {
@@ -109,7 +132,9 @@ async function listInOrder({ storage, signal }: ProbeContext): Promise<void> {
 
 async function putIfAbsent({ storage, signal }: ProbeContext): Promise<void> {
   await storage.put('probe/once', new Uint8Array(1), { ifNoneMatch: '*', signal });
-  await expectCode('STORAGE_ALREADY_EXISTS', () => storage.put('probe/once', new Uint8Array(2), { ifNoneMatch: '*', signal }));
+  await expectCode('STORAGE_ALREADY_EXISTS', () =>
+    storage.put('probe/once', new Uint8Array(2), { ifNoneMatch: '*', signal }),
+  );
 }
 
 async function putIfUnchanged({ storage, signal }: ProbeContext): Promise<void> {
@@ -124,7 +149,11 @@ async function copyInside({ storage, signal }: ProbeContext): Promise<void> {
   const body = randomBytes(SMALL_BYTES);
   await storage.put('probe/from', body, { signal });
   if (storage.copy === undefined) {
-    throw new StorageError({ code: 'STORAGE_UNSUPPORTED', operation: 'copy', message: 'this storage has no copy' });
+    throw new StorageError({
+      code: 'STORAGE_UNSUPPORTED',
+      operation: 'copy',
+      message: 'this storage has no copy',
+    });
   }
   await storage.copy('probe/from', 'probe/to', { signal });
   await expectBody(storage, 'probe/to', body);

@@ -5,7 +5,11 @@ import type { PluginRegistry } from '@neon-snapshot/storage-core';
 import { CliError } from './cli-error.ts';
 
 /** Loads packages of other authors and registers what they export as `plugin`. */
-export async function registerPackages(registry: PluginRegistry, packages: readonly string[], directory: string): Promise<void> {
+export async function registerPackages(
+  registry: PluginRegistry,
+  packages: readonly string[],
+  directory: string,
+): Promise<void> {
   for (const packageName of packages) {
     const exported = await importFrom(packageName, directory);
     registry.registerLoaded(exported.plugin, packageName);
@@ -13,9 +17,15 @@ export async function registerPackages(registry: PluginRegistry, packages: reado
 }
 
 /** Resolves from the user's directory first, then beside the CLI. */
-async function importFrom(packageName: string, directory: string): Promise<Readonly<Record<string, unknown>>> {
+async function importFrom(
+  packageName: string,
+  directory: string,
+): Promise<Readonly<Record<string, unknown>>> {
   const userResolve = createRequire(path.join(directory, 'package.json')).resolve;
-  const resolvers = [() => pathToFileURL(userResolve(packageName)).href, () => import.meta.resolve(packageName)];
+  const resolvers = [
+    () => pathToFileURL(userResolve(packageName)).href,
+    () => import.meta.resolve(packageName),
+  ];
   let url: string | undefined;
   for (const resolve of resolvers) {
     try {

@@ -25,7 +25,11 @@ export interface TransferOutcome {
 }
 
 /** Moves one snapshot between two formats and storages; with `--dry_run` stops before the first byte is written. */
-export async function transferSnapshot(session: Session, from: TransferEnd, to: TransferEnd): Promise<TransferOutcome> {
+export async function transferSnapshot(
+  session: Session,
+  from: TransferEnd,
+  to: TransferEnd,
+): Promise<TransferOutcome> {
   assertDirections(from.format, to.format);
   const concurrency = concurrencyOf(session.args);
   const shared = { onProgress: session.onProgress, signal: session.signal, concurrency };
@@ -51,9 +55,17 @@ export async function transferSnapshot(session: Session, from: TransferEnd, to: 
 
 function assertDirections(from: FormatPlugin, to: FormatPlugin): void {
   if (!from.capability.reads) {
-    throw new CliError('CLI_FORMAT_UNKNOWN', 'open format', `the format ${from.name} can only be written, not read`);
+    throw new CliError(
+      'CLI_FORMAT_UNKNOWN',
+      'open format',
+      `the format ${from.name} can only be written, not read`,
+    );
   }
   if (!to.capability.writes) {
-    throw new CliError('CLI_FORMAT_UNKNOWN', 'open format', `the format ${to.name} can only be read, not written`);
+    throw new CliError(
+      'CLI_FORMAT_UNKNOWN',
+      'open format',
+      `the format ${to.name} can only be read, not written`,
+    );
   }
 }

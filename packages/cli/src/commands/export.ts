@@ -14,7 +14,8 @@ export async function run(session: Session): Promise<CommandResult> {
   const path = args.requiredString('snapshot_path');
   const format = await loadFormat(session, args.string('snapshot_format') ?? DATA_DIRECTORY_FORMAT);
   const timeline = await timelineOf(session);
-  if (path === timeline.storageDest) throw usageError('--snapshot_path is the storage_dest itself; name another place');
+  if (path === timeline.storageDest)
+    throw usageError('--snapshot_path is the storage_dest itself; name another place');
   await using source = await openLocation(session, timeline.storageDest, { role: 'storage', access: 'read' });
   await using destination = await openLocation(session, path, {
     role: 'snapshot',
@@ -39,14 +40,27 @@ export async function run(session: Session): Promise<CommandResult> {
     },
   );
   const lsn = formatLsn(info.lsn);
-  const facts = { snapshotPath: destination.url, snapshotFormat: format.name, postgresMajor: info.postgresMajor, lsn };
+  const facts = {
+    snapshotPath: destination.url,
+    snapshotFormat: format.name,
+    postgresMajor: info.postgresMajor,
+    lsn,
+  };
   if (written === undefined) {
     const line = `dry run: Postgres ${info.postgresMajor} at ${lsn} can be exported to ${destination.url} as ${format.name}; nothing was written`;
     return { command: 'export', lines: [line], data: { ...facts, dryRun: true } };
   }
   return {
     command: 'export',
-    lines: [`exported Postgres ${info.postgresMajor} at ${lsn} to ${destination.url} (${format.name}, ${written.objectsWritten} files, ${formatBytes(written.bytesWritten)})`],
-    data: { ...facts, ...written.facts, bytesWritten: written.bytesWritten, objectsWritten: written.objectsWritten, dryRun: false },
+    lines: [
+      `exported Postgres ${info.postgresMajor} at ${lsn} to ${destination.url} (${format.name}, ${written.objectsWritten} files, ${formatBytes(written.bytesWritten)})`,
+    ],
+    data: {
+      ...facts,
+      ...written.facts,
+      bytesWritten: written.bytesWritten,
+      objectsWritten: written.objectsWritten,
+      dryRun: false,
+    },
   };
 }

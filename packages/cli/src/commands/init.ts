@@ -27,7 +27,11 @@ export async function run(session: Session): Promise<CommandResult> {
   await assertNoTenant(session, destination, destinationUrl);
   const outcome = await importInto(session, destination, ids);
   if (outcome.written !== undefined) {
-    await createRepository(session, { storageDest: destinationUrl, ...ids, pgVersion: outcome.info.postgresMajor });
+    await createRepository(session, {
+      storageDest: destinationUrl,
+      ...ids,
+      pgVersion: outcome.info.postgresMajor,
+    });
   }
   return describeOutcome(outcome, { ...ids, storageDest: destination.url });
 }
@@ -41,7 +45,8 @@ async function importInto(session: Session, destination: Storage, ids: Ids): Pro
   const path = session.args.string('snapshot_path');
   if (path === undefined) return importNewCluster(session, destination, ids);
   for (const flag of NEW_CLUSTER_FLAGS) {
-    if (session.args.string(flag) !== undefined) throw usageError(`--${flag} is for a new cluster; an import takes it from --snapshot_path`);
+    if (session.args.string(flag) !== undefined)
+      throw usageError(`--${flag} is for a new cluster; an import takes it from --snapshot_path`);
   }
   await using source = await openLocation(session, path, { role: 'snapshot', access: 'read' });
   const format = await sourceFormat(session, source);
@@ -49,9 +54,13 @@ async function importInto(session: Session, destination: Storage, ids: Ids): Pro
 }
 
 async function importNewCluster(session: Session, destination: Storage, ids: Ids): Promise<TransferOutcome> {
-  if (session.args.string('snapshot_format') !== undefined) throw usageError('--snapshot_format needs --snapshot_path');
+  if (session.args.string('snapshot_format') !== undefined)
+    throw usageError('--snapshot_format needs --snapshot_path');
   await using cluster: ClusterDirectory = await makeCluster(session);
-  await using source = await openLocation(session, cluster.dataDirectory, { role: 'snapshot', access: 'read' });
+  await using source = await openLocation(session, cluster.dataDirectory, {
+    role: 'snapshot',
+    access: 'read',
+  });
   const format = await loadFormat(session, DATA_DIRECTORY_FORMAT);
   if (!session.args.boolean('dry_run')) {
     session.output.note('storing initdb.tar.zst');
@@ -78,7 +87,12 @@ async function transfer(session: Session, request: ImportRequest): Promise<Trans
     {
       format: request.format,
       storage: request.source,
-      options: formatOptions({ format: request.format, direction: 'read', args, isSnapshotPath: request.isSnapshotPath }),
+      options: formatOptions({
+        format: request.format,
+        direction: 'read',
+        args,
+        isSnapshotPath: request.isSnapshotPath,
+      }),
       role: 'snapshot',
     },
     {
@@ -106,11 +120,15 @@ async function assertNoTenant(session: Session, destination: Storage, url: strin
 function idOf(session: Session, flag: string): string {
   const given = session.args.string(flag);
   if (given === undefined) return randomBytes(16).toString('hex');
-  if (!/^[0-9a-f]{32}$/.test(given)) throw usageError(`--${flag} must be 32 lower-case hex digits, found ${given}`);
+  if (!/^[0-9a-f]{32}$/.test(given))
+    throw usageError(`--${flag} must be 32 lower-case hex digits, found ${given}`);
   return given;
 }
 
-function describeOutcome(outcome: TransferOutcome, facts: Ids & { readonly storageDest: string }): CommandResult {
+function describeOutcome(
+  outcome: TransferOutcome,
+  facts: Ids & { readonly storageDest: string },
+): CommandResult {
   const { info, written } = outcome;
   const lsn = formatLsn(info.lsn);
   const data = {
@@ -119,11 +137,15 @@ function describeOutcome(outcome: TransferOutcome, facts: Ids & { readonly stora
     systemIdentifier: info.systemIdentifier.toString(),
     lsn,
     dryRun: written === undefined,
-    ...(written === undefined ? {} : { bytesWritten: written.bytesWritten, objectsWritten: written.objectsWritten }),
+    ...(written === undefined
+      ? {}
+      : { bytesWritten: written.bytesWritten, objectsWritten: written.objectsWritten }),
   };
   const lines =
     written === undefined
-      ? [`dry run: a Postgres ${info.postgresMajor} cluster at ${lsn} can be imported into ${facts.storageDest}; nothing was written`]
+      ? [
+          `dry run: a Postgres ${info.postgresMajor} cluster at ${lsn} can be imported into ${facts.storageDest}; nothing was written`,
+        ]
       : [
           `tenant    ${facts.tenantId}`,
           `timeline  ${facts.timelineId}`,

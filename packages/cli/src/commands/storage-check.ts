@@ -21,7 +21,9 @@ export async function run(session: Session): Promise<CommandResult> {
     command: 'storage check',
     lines: [
       `${storage.url} (scratch prefix ${prefix}, removed)`,
-      ...probes.map((probe) => `${MARK[probe.outcome]} ${probe.name}${probe.detail === '' ? '' : `: ${probe.detail}`}`),
+      ...probes.map(
+        (probe) => `${MARK[probe.outcome]} ${probe.name}${probe.detail === '' ? '' : `: ${probe.detail}`}`,
+      ),
       failed === 0 ? 'usable as storage_dest' : `${failed} checks failed: not usable as storage_dest`,
     ],
     data: { url: storage.url, probes: probes.map((probe) => ({ ...probe })), usable: failed === 0 },

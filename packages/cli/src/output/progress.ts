@@ -66,9 +66,12 @@ function barLine(event: ProgressEvent, seconds: number): string {
   if (event.bytesTotal !== undefined && event.bytesTotal > 0) {
     const share = Math.min(1, event.bytesDone / event.bytesTotal);
     const filled = Math.round(share * BAR_WIDTH);
-    parts.push(`[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${String(Math.floor(share * 100)).padStart(3)} %`);
+    parts.push(
+      `[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${String(Math.floor(share * 100)).padStart(3)} %`,
+    );
   }
   parts.push(formatBytes(event.bytesDone), `${formatBytes(rate)}/s`);
-  if (event.bytesTotal !== undefined && rate > 0) parts.push(`ETA ${formatDuration((event.bytesTotal - event.bytesDone) / rate)}`);
+  if (event.bytesTotal !== undefined && rate > 0)
+    parts.push(`ETA ${formatDuration((event.bytesTotal - event.bytesDone) / rate)}`);
   return parts.join('  ');
 }

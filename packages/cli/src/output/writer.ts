@@ -12,7 +12,13 @@ export interface OutputOptions {
   readonly redact: (text: string) => string;
 }
 
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
 
 /** A command's outcome: the same facts for people and for programs. */
 export interface CommandResult {
@@ -54,7 +60,9 @@ export class OutputWriter {
   warn(message: string): void {
     this.#beforeLine?.();
     const text = this.#options.redact(message);
-    this.#options.stderr.write(this.#options.json ? `${JSON.stringify({ event: 'warning', message: text })}\n` : `warning: ${text}\n`);
+    this.#options.stderr.write(
+      this.#options.json ? `${JSON.stringify({ event: 'warning', message: text })}\n` : `warning: ${text}\n`,
+    );
   }
 
   /** One line about what is being done; left out with `--quiet` and `--json`. */
@@ -88,9 +96,15 @@ function codeOf(error: unknown): string | undefined {
 
 function describeError(error: unknown): { readonly [key: string]: JsonValue } {
   if (!(error instanceof Error)) return {};
-  const context = 'context' in error && typeof error.context === 'object' && error.context !== null ? error.context : {};
-  const operation = 'operation' in error && typeof error.operation === 'string' ? { operation: error.operation } : {};
-  return { code: codeOf(error) ?? 'INTERNAL', ...operation, context: JSON.parse(JSON.stringify(context, stringifyBigint)) as JsonValue };
+  const context =
+    'context' in error && typeof error.context === 'object' && error.context !== null ? error.context : {};
+  const operation =
+    'operation' in error && typeof error.operation === 'string' ? { operation: error.operation } : {};
+  return {
+    code: codeOf(error) ?? 'INTERNAL',
+    ...operation,
+    context: JSON.parse(JSON.stringify(context, stringifyBigint)) as JsonValue,
+  };
 }
 
 function stringifyBigint(_key: string, value: unknown): unknown {

@@ -1,0 +1,60 @@
+// The benchmarks of import, export and start-up, against other tools in the same run on the same data:
+//   npm run -s bench [-- --scale 45 --rounds 3 --dir /var/tmp/neon-bench --only import,export,start]
+// Prints the tables of bench/README.md. Needs Debian's postgresql-15, pgbackrest and zstd.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { runExport } from './case-export.ts';
+import { runImport } from './case-import.ts';
+import { runSmallFiles } from './case-small-files.ts';
+import { runStart } from './case-start.ts';
+import { type BenchUser, BIN } from './cluster.ts';
+
+export interface BenchOptions {
+  readonly directory: string;
+  readonly user: BenchUser | undefined;
+  readonly scale: number;
+  readonly rounds: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    scale: { type: 'string', default: '45' },
+    rounds: { type: 'string', default: '3' },
+    dir: { type: 'string', default: path.join(tmpdir(), 'neon-bench') },
+    only: { type: 'string', default: 'import,export,small,start' },
+  },
+});
+for (const tool of [path.join(BIN, 'initdb'), '/usr/bin/pgbackrest']) {
+  if (!existsSync(tool)) throw new Error(`${tool} is missing; scripts/servers/install.sh installs it`);
+}
+const user = process.getuid?.() === 0 ? postgresUser() : undefined;
+const options: BenchOptions = {
+  directory: values.dir,
+  user,
+  scale: Number(values.scale),
+  rounds: Number(values.rounds),
+};
+mkdirSync(options.directory, { recursive: true });
+chmodSync(options.directory, 0o755);
+if (user !== undefined) chownSync(options.directory, user.uid, user.gid);
+
+console.log(
+  `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.versions.node}, medians of ${options.rounds} rounds\n`,
+);
+const cases = { import: runImport, export: runExport, small: runSmallFiles, start: runStart } as const;
+for (const name of values.only.split(',')) {
+  const run = cases[name as keyof typeof cases];
+  if (run === undefined)
+    throw new Error(`no case is named ${name}; there are ${Object.keys(cases).join(', ')}`);
+  console.log(`${await run(options)}\n`);
+}
+
+function postgresUser(): BenchUser {
+  const [uid, gid] = ['-u', '-g'].map((flag) =>
+    Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' })),
+  );
+  return { uid: uid ?? 0, gid: gid ?? 0 };
+}
