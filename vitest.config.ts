@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 const SOURCE_CONDITION = '@neon-snapshot/source';
 
 export default defineConfig({
-  resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'module', 'default'] },
-  ssr: { resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'module', 'default'] } },
+  resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'default'] },
+  ssr: { resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'default'] } },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts'],
     pool: 'forks',
