@@ -1,6 +1,14 @@
 export { auxFileKey } from './aux-file-key.ts';
 export { type AuxFile, decodeAuxFiles, encodeAuxFiles } from './aux-file-value.ts';
 export {
+  BLOB_HEADER_SIZE_MAX,
+  type BlobHeader,
+  decodeBlobHeader,
+  encodePlainBlob,
+  writeBlobHeader,
+} from './blob.ts';
+export { type DeltaEntry, DeltaLayerBuilder, type DeltaLayerOptions } from './delta-layer-builder.ts';
+export {
   type DbDirectoryEntry,
   decodeDbDirectory,
   decodeRelDirectory,
@@ -12,6 +20,7 @@ export {
   encodeTwoPhaseDirectory,
   type RelDirectoryEntry,
 } from './directory.ts';
+export { type DiskBtree, DiskBtreeBuilder } from './disk-btree-builder.ts';
 export {
   formatGenerationSuffix,
   formatShardIndex,
@@ -23,6 +32,7 @@ export {
   type TenantShardId,
   UNSHARDED,
 } from './identifiers.ts';
+export { type BlobRun, ImageLayerBuilder, type ImageLayerOptions } from './image-layer-builder.ts';
 export {
   AUX_FILES_V1_KEY,
   CHECKPOINT_KEY,
@@ -55,6 +65,7 @@ export {
 } from './key.ts';
 export { isRelationBlockKey, type ParsedKey, parseKey } from './key-kind.ts';
 export { intersectRanges, type KeyRange, rangeContains } from './key-range.ts';
+export type { BuiltLayer, LayerIdentity } from './layer-assembly.ts';
 export {
   isNeonLayerError,
   NeonLayerError,
@@ -62,6 +73,7 @@ export {
   type NeonLayerErrorOptions,
   type NeonLayerOperation,
 } from './layer-error.ts';
+export { BLOB_BYTES_MAX, BLOCK_SIZE, CLOG_PAGE_BYTES_MAX, LAYER_BYTES_MAX } from './layer-format.ts';
 export {
   formatLayerName,
   isL0,
