@@ -1,3 +1,23 @@
+export {
+  BACKUP_LABEL_SIZE_MAX,
+  type BackupLabel,
+  decodeBackupLabel,
+  encodeBackupLabel,
+} from './backup-label.ts';
+export {
+  type BackupManifest,
+  BackupManifestWriter,
+  type BackupManifestWriterOptions,
+  formatManifestCrc32c,
+  MANIFEST_SIZE_MAX,
+  type ManifestChecksum,
+  type ManifestChecksumAlgorithm,
+  type ManifestFile,
+  type ManifestVersion,
+  type ManifestWalRange,
+  manifestVersionOf,
+  parseBackupManifest,
+} from './backup-manifest.ts';
 export { CHECK_POINT_SIZE, type CheckPoint, decodeCheckPoint, encodeCheckPoint } from './check-point.ts';
 export {
   CLUSTER_STATE,
@@ -47,6 +67,7 @@ export {
   tablespaceVersionDirectory,
   WAL_PAGE_MAGIC,
 } from './postgres-major.ts';
+export { decodeRelationMap, type RelationMapEntry, relationMapCrcOffset } from './relation-map.ts';
 export {
   compareRelTags,
   DEFAULT_TABLESPACE_OID,
@@ -66,6 +87,19 @@ export {
   type SlruFile,
   type SlruKind,
 } from './slru-path.ts';
+export {
+  decodeTablespaceMap,
+  encodeTablespaceMap,
+  TABLESPACE_MAP_SIZE_MAX,
+  type TablespaceMapEntry,
+} from './tablespace-map.ts';
+export {
+  decodeTimelineHistory,
+  encodeTimelineHistory,
+  TIMELINE_HISTORY_SIZE_MAX,
+  type TimelineHistoryEntry,
+  timelineHistoryFileName,
+} from './timeline-history.ts';
 export {
   type CheckpointRecord,
   type ReadCheckpointRecordOptions,
@@ -90,14 +124,14 @@ export {
   walPageHeaderSize,
   walRecordStart,
 } from './wal-page.ts';
-export { type ReadWalRecordsOptions, readWalRecords, type WalEnd, type WalRecord } from './wal-reader.ts';
+export { type ReadWalRecordsOptions, readWalRecords, type WalEnd } from './wal-reader.ts';
 export {
   decodeWalRecord,
   type WalBlockReference,
   type WalPageImage,
   type WalRecordContent,
 } from './wal-record.ts';
-export type { WalFault, WalSource } from './wal-record-cursor.ts';
+export type { WalFault, WalRecord, WalSource } from './wal-record-cursor.ts';
 export {
   decodeXLogRecordHeader,
   encodeWalRecord,

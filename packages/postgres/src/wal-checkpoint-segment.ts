@@ -4,7 +4,8 @@
  */
 import { CHECK_POINT_SIZE, type CheckPoint, encodeCheckPoint } from './check-point.ts';
 import { CLUSTER_STATE, type ControlFile } from './control-file.ts';
-import { alignLsn, type Lsn, lsn, ZERO_LSN } from './lsn.ts';
+import { alignLsn, formatLsn, type Lsn, lsn, ZERO_LSN } from './lsn.ts';
+import { PostgresFormatError } from './postgres-format-error.ts';
 import {
   encodeWalPageHeader,
   WAL_PAGE_FLAG,
@@ -52,10 +53,12 @@ export interface ShutdownCheckpoint {
 }
 
 const SHORT_MAIN_DATA = 255;
+const LSN_END = 1n << 64n;
 
 /** Makes the segments. Throws `POSTGRES_OUT_OF_RANGE` or `POSTGRES_UNSUPPORTED_VERSION`. */
 export function buildShutdownCheckpointSegment(options: ShutdownCheckpointOptions): ShutdownCheckpoint {
   assertWalSegmentSize(options.segmentSize);
+  assertRoom(options);
   const recordStart = walRecordStart(options.lsn, options.segmentSize);
   const checkPoint = { ...options.checkPoint, redo: recordStart, thisTimeLineId: options.timeLineId };
   const record = encodeShutdownCheckpoint(checkPoint, options.major);
@@ -163,6 +166,16 @@ class SegmentWriter {
     const segment = { systemIdentifier, segmentSize, blockSize: WAL_PAGE_SIZE };
     encodeWalPageHeader(offset === 0 ? { ...header, segment } : header, bytes, offset);
   }
+}
+
+function assertRoom(options: ShutdownCheckpointOptions): void {
+  if (options.lsn < LSN_END - 2n * BigInt(options.segmentSize)) return;
+  throw new PostgresFormatError({
+    code: 'POSTGRES_OUT_OF_RANGE',
+    operation: 'build shutdown checkpoint',
+    message: `No WAL record fits after ${formatLsn(options.lsn)}`,
+    context: { lsn: formatLsn(options.lsn) },
+  });
 }
 
 function pageOf(position: Lsn): Lsn {

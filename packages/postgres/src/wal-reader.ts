@@ -1,20 +1,7 @@
 /** Reads records across the pages and segments of WAL, and tells the end of WAL from damage in its middle. */
 import { formatLsn, type Lsn, lsn } from './lsn.ts';
 import { PostgresFormatError } from './postgres-format-error.ts';
-import { RecordCursor, type WalFault, type WalSource } from './wal-record-cursor.ts';
-
-export interface WalRecord {
-  readonly start: Lsn;
-  /**
-   * Where the next record starts, before any page header: a multiple of 8, a page boundary itself where the record ends
-   * there, the next segment's start after a switch. Neon stores values at this LSN.
-   */
-  readonly end: Lsn;
-  /** Of the page on which the record starts. */
-  readonly timeLineId: number;
-  /** The whole record without page headers, CRC checked. A view of the segment where it lies on one page. */
-  readonly bytes: Uint8Array;
-}
+import { RecordCursor, type WalFault, type WalRecord, type WalSource } from './wal-record-cursor.ts';
 
 export interface WalEnd {
   /** End of the last valid record, or where reading began. */

@@ -7,7 +7,6 @@ import {
   type WalPageHeader,
   walPageHeaderSize,
 } from './wal-page.ts';
-import type { WalRecord } from './wal-reader.ts';
 import {
   decodeXLogRecordHeader,
   WAL_RECORD_HEADER_SIZE,
@@ -26,6 +25,19 @@ export interface WalSource {
   readonly systemIdentifier?: bigint;
   /** A segment's bytes (whole pages; may be cut short), or `undefined` where there are none. Called once per move. */
   readonly segment: (segno: number) => Uint8Array | undefined;
+}
+
+export interface WalRecord {
+  readonly start: Lsn;
+  /**
+   * Where the next record starts, before any page header: a multiple of 8, a page boundary itself where the record ends
+   * there, the next segment's start after a switch. Neon stores values at this LSN.
+   */
+  readonly end: Lsn;
+  /** Of the page on which the record starts. */
+  readonly timeLineId: number;
+  /** The whole record without page headers, CRC checked. A view of the segment where it lies on one page. */
+  readonly bytes: Uint8Array;
 }
 
 /** Why no record could be read at a place. */
@@ -64,6 +76,7 @@ export class RecordCursor {
   readonly #source: WalSource;
   #segno = -1;
   #segment: Uint8Array | undefined;
+  #lastPage: Page | undefined;
 
   constructor(source: WalSource) {
     this.#source = source;
@@ -129,7 +142,7 @@ export class RecordCursor {
     if (page.kind === 'fault') return undefined;
     const offset = Math.max(inPage, page.headerSize);
     const totalLength = new DataView(page.bytes.buffer, page.bytes.byteOffset + offset).getUint32(0, true);
-    if (totalLength === 0 || offset + totalLength >= WAL_PAGE_SIZE) return undefined;
+    if (inPage % 8 !== 0 || totalLength === 0 || offset + totalLength >= WAL_PAGE_SIZE) return undefined;
     const next = alignLsn(lsn(page.address + BigInt(offset + totalLength)));
     return this.#isNewerRecord(next, position) ? next : undefined;
   }
@@ -199,6 +212,7 @@ export class RecordCursor {
   }
 
   #page(address: Lsn): Page | Fault {
+    if (this.#lastPage?.address === address) return this.#lastPage;
     const segment = this.#segmentAt(address);
     const offset = Number(address % BigInt(this.#source.segmentSize));
     if (segment === undefined || offset + WAL_PAGE_SIZE > segment.length) {
@@ -209,7 +223,8 @@ export class RecordCursor {
     const problem = findWalPageFault(header, { ...this.#source, pageAddress: address });
     if (problem !== undefined) return fault(problem.kind, `page ${formatLsn(address)}: ${problem.detail}`);
     const headerSize = walPageHeaderSize(address, this.#source.segmentSize);
-    return { kind: 'page', address, header, headerSize, bytes };
+    this.#lastPage = { kind: 'page', address, header, headerSize, bytes };
+    return this.#lastPage;
   }
 
   #segmentAt(position: Lsn): Uint8Array | undefined {

@@ -1,7 +1,8 @@
 /** The 24 bytes before every WAL record's content (XLogRecord of xlogrecord.h), little-endian. */
 import { crc32c } from './crc32c.ts';
-import type { Lsn } from './lsn.ts';
-import { decodeStruct, encodeStruct, type StructField } from './struct-layout.ts';
+import { type Lsn, lsn } from './lsn.ts';
+import { PostgresFormatError } from './postgres-format-error.ts';
+import { encodeStruct, type StructField } from './struct-layout.ts';
 
 export const WAL_RECORD_HEADER_SIZE = 24;
 
@@ -34,7 +35,17 @@ const CRC_OFFSET = 20;
 
 /** Reads the header without judging it; throws `POSTGRES_TRUNCATED` below 24 bytes. */
 export function decodeXLogRecordHeader(bytes: Uint8Array): XLogRecordHeader {
-  return decodeStruct(WAL_RECORD_HEADER_LAYOUT, bytes, { operation: 'decode WAL record header' });
+  if (bytes.length < WAL_RECORD_HEADER_SIZE) throw truncated(bytes.length);
+  // Read field by field, not by the table: this runs for every record of a WAL.
+  const view = new DataView(bytes.buffer, bytes.byteOffset, WAL_RECORD_HEADER_SIZE);
+  return {
+    totalLength: view.getUint32(0, true),
+    xid: view.getUint32(4, true),
+    previous: lsn(view.getBigUint64(8, true)),
+    info: view.getUint8(16),
+    resourceManager: view.getUint8(17),
+    crc: view.getUint32(CRC_OFFSET, true),
+  };
 }
 
 /** CRC-32C of a whole record whose length is right. */
@@ -54,4 +65,13 @@ export function encodeWalRecord(
   encodeStruct(WAL_RECORD_HEADER_LAYOUT, fields, { bytes: record, operation });
   new DataView(record.buffer).setUint32(CRC_OFFSET, walRecordCrc(record), true);
   return record;
+}
+
+function truncated(size: number): PostgresFormatError {
+  return new PostgresFormatError({
+    code: 'POSTGRES_TRUNCATED',
+    operation: 'decode WAL record header',
+    message: `A WAL record header needs ${WAL_RECORD_HEADER_SIZE} bytes; found ${size}`,
+    context: { size },
+  });
 }
