@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config';
 const SOURCE_CONDITION = '@neon-snapshot/source';
 
 export default defineConfig({
-  resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'default'] },
-  ssr: { resolve: { conditions: [SOURCE_CONDITION, 'node', 'import', 'default'] } },
+  // Vitest gives these to its workers as `--conditions`; `import` here would make CommonJS packages require ES modules.
+  resolve: { conditions: [SOURCE_CONDITION, 'node'] },
+  ssr: { resolve: { conditions: [SOURCE_CONDITION, 'node'] } },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts'],
     pool: 'forks',
