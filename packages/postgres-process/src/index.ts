@@ -1,3 +1,13 @@
+export { type AmcheckOptions, type AmcheckProblem, type AmcheckReport, runAmcheck } from './amcheck.ts';
+export {
+  type ClusterChecksums,
+  type ClusterChecksumsOptions,
+  type DatabaseChecksums,
+  tableChecksums,
+} from './cluster-checksums.ts';
+export { type CompareScansOptions, compareScans, type ScanComparison } from './compare-scans.ts';
+export { type CopyTreeOptions, copyTree } from './copy-tree.ts';
+export { listDatabases } from './databases.ts';
 export {
   type FindPostgresOptions,
   findPostgres,

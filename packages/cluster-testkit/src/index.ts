@@ -1,0 +1,7 @@
+export {
+  makeTestCluster,
+  type TestCluster,
+  type TestClusterExpectation,
+  type TestClusterOptions,
+} from './make-test-cluster.ts';
+export { type VerifyTestClusterOptions, verifyTestCluster } from './verify-test-cluster.ts';
