@@ -12,7 +12,7 @@ export type Workdir = {
   readonly storage: string;
   /** Given to the page server as its own directory (`-D`). */
   readonly data: string;
-  /** The user to run as, when we are root; the page server refuses root's privileges for its children. */
+  /** The user to run the page server as, when we are root. */
   readonly user: UserId | undefined;
   readonly [Symbol.asyncDispose]: () => Promise<void>;
 };
@@ -34,6 +34,7 @@ export async function openWorkdir(options: WorkdirOptions): Promise<Workdir> {
   await mkdir(data, { recursive: true });
   await rm(storage, { recursive: true, force: true });
   await cp(options.storage, storage, { recursive: true });
+  execFileSync('chmod', ['-R', 'u+w', storage]); // the copy of a read-only storage is read-only too
   await writeDistribution(join(path, 'postgres'), options.walRedoBin);
   await chmod(path, 0o755);
   return {
@@ -65,7 +66,6 @@ export async function writeSettings(workdir: Workdir, endpoints: Endpoints): Pro
   await file('pageserver.toml', settings(workdir, endpoints));
   if (workdir.user === undefined) return;
   execFileSync('chown', ['-R', `${workdir.user.uid}:${workdir.user.gid}`, workdir.path]);
-  execFileSync('chmod', ['-R', 'u+w', workdir.storage]);
 }
 
 /** Nothing runs in the background, so that a check sees what it asked for; no broker listens, none is needed. */
