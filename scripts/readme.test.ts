@@ -32,7 +32,10 @@ describe('the examples of the README', () => {
     // The library example resolves packages as if they were installed beside it.
     mkdirSync(path.join(directory, 'node_modules/@neon-snapshot'), { recursive: true });
     for (const name of ['storage-core', 'storage-fs']) {
-      symlinkSync(path.join(root, 'packages', name), path.join(directory, 'node_modules/@neon-snapshot', name));
+      symlinkSync(
+        path.join(root, 'packages', name),
+        path.join(directory, 'node_modules/@neon-snapshot', name),
+      );
     }
   });
 
@@ -43,10 +46,18 @@ describe('the examples of the README', () => {
   });
 
   it('run one after another as they stand there', { timeout: 120_000 }, () => {
-    const env = { ...process.env, PATH: `${path.join(directory, 'bin')}${path.delimiter}${process.env.PATH}`, NODE_OPTIONS: '' };
+    const env = {
+      ...process.env,
+      PATH: `${path.join(directory, 'bin')}${path.delimiter}${process.env.PATH}`,
+      NODE_OPTIONS: '',
+    };
     for (const [index, example] of examples.entries()) {
       if (example.language === 'sh') {
-        execFileSync('bash', ['-euo', 'pipefail', '-c', example.code], { cwd: directory, env, stdio: 'pipe' });
+        execFileSync('bash', ['-euo', 'pipefail', '-c', example.code], {
+          cwd: directory,
+          env,
+          stdio: 'pipe',
+        });
         continue;
       }
       const file = path.join(directory, `example-${index}.mts`);
