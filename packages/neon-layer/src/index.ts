@@ -84,6 +84,20 @@ export {
   parseLayerObjectName,
 } from './layer-name.ts';
 export {
+  blobRoom,
+  createPageCompressor,
+  type EncodePagesOptions,
+  PAGE_BLOB_SIZE_MAX,
+  type PageCompressor,
+  type PageCompressorOptions,
+} from './page-compressor.ts';
+export {
+  createPageDecompressor,
+  type DecodePagesOptions,
+  type PageDecompressor,
+  type PageDecompressorOptions,
+} from './page-decompressor.ts';
+export {
   type IndexObjectOptions,
   indexObjectKey,
   initdbObjectKey,
