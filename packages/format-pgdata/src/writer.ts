@@ -1,0 +1,258 @@
+import {
+  assertKnownOptions,
+  type FileEntry,
+  FormatError,
+  type SnapshotPartition,
+  type SnapshotTrailer,
+  type SnapshotWriter,
+  type WriteContext,
+  type WriteResult,
+} from '@neon-snapshot/format-core';
+import {
+  assertPostgresMajor,
+  type ControlFile,
+  crc32c,
+  decodeControlFile,
+  formatLsn,
+} from '@neon-snapshot/postgres';
+import { type PutBody, readAll } from '@neon-snapshot/storage-core';
+import { CONTROL_FILE_PATH, MANIFEST_PATH, standardDirectories } from './data-directory-layout.ts';
+import { defaultConfiguration } from './default-configuration.ts';
+import type { Destination } from './destination.ts';
+import { openDestination } from './destination-checks.ts';
+import { fileFault } from './errors.ts';
+import { mainForkOfInit } from './init-fork.ts';
+import { encodeManifest, type WrittenFile } from './manifest.ts';
+import { WRITE_OPTIONS } from './options.ts';
+import { TaskLimit } from './task-limit.ts';
+
+/** Checks that the destination is empty and has the room. Writes nothing. */
+export async function openWriter(context: WriteContext): Promise<SnapshotWriter> {
+  assertKnownOptions(context.options, WRITE_OPTIONS);
+  assertMajor(context);
+  return new DataDirectoryWriter(context, await openDestination(context));
+}
+
+/** Files up to this size are taken whole, and written while the next entries are read. */
+const SMALL_FILE_SIZE_MAX_BYTES = 1024 * 1024;
+
+/**
+ * Writes a data directory: files 0600 and directories 0700, made durable at the end, then `backup_manifest`, and
+ * `global/pg_control` last, without which no Postgres takes it for a data directory.
+ */
+class DataDirectoryWriter implements SnapshotWriter {
+  readonly partitionCountMax: number;
+  readonly #context: WriteContext;
+  readonly #destination: Destination;
+  readonly #puts: TaskLimit;
+  readonly #claimed = new Set<string>();
+  readonly #written: WrittenFile[] = [];
+  #bytesWritten = 0;
+  #preparing: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(context: WriteContext, destination: Destination) {
+    this.partitionCountMax = context.concurrency;
+    this.#context = context;
+    this.#destination = destination;
+    this.#puts = new TaskLimit(context.concurrency);
+  }
+
+  async writePartition(partition: SnapshotPartition): Promise<void> {
+    await this.#prepare();
+    for await (const entry of partition.entries) {
+      if (entry.kind === 'directory') await this.#destination.makeDirectory(entry.path);
+      else if (entry.kind === 'link') this.#assertTablespace(entry.path);
+      else if (entry.kind === 'file') await this.#writeFile(entry);
+    }
+    await this.#puts.drain();
+  }
+
+  async close(trailer: SnapshotTrailer): Promise<WriteResult> {
+    await this.#prepare();
+    const controlFile = this.#decodeControlFile(trailer.controlFile);
+    await this.#writeConfiguration(controlFile);
+    await this.#puts.drain();
+    const control = this.#record(CONTROL_FILE_PATH, {
+      sizeBytes: trailer.controlFile.length,
+      crc: crc32c(trailer.controlFile),
+    });
+    const { info } = this.#context.source;
+    await this.#put(MANIFEST_PATH, encodeManifest({ info, controlFile, files: [...this.#written, control] }));
+    await this.#destination.sync();
+    await this.#put(CONTROL_FILE_PATH, trailer.controlFile);
+    await this.#destination.sync();
+    this.#isClosed = true;
+    const objectsWritten = this.#destination.fileCount;
+    await this.#destination.dispose();
+    return { facts: this.#facts(), bytesWritten: this.#bytesWritten, objectsWritten };
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#preparing?.catch(() => undefined);
+    await this.#puts.settle();
+    await this.#destination.remove();
+    await this.#destination.dispose();
+  }
+
+  /** Root, standard directories and tablespaces, before the first entry of any partition. */
+  #prepare(): Promise<void> {
+    this.#preparing ??= this.#makeStandardDirectories();
+    return this.#preparing;
+  }
+
+  async #makeStandardDirectories(): Promise<void> {
+    for (const path of standardDirectories(this.#context.source.info.postgresMajor)) {
+      await this.#destination.makeDirectory(path);
+    }
+    await this.#destination.makeTablespaces();
+  }
+
+  /** Links were made from the facts of the snapshot; an entry may only confirm one. */
+  #assertTablespace(path: string): void {
+    const { tablespaces } = this.#context.source.info;
+    if (tablespaces.some(({ oid }) => path === `pg_tblspc/${oid}`)) return;
+    throw new FormatError({
+      code: 'FORMAT_INVALID',
+      operation: 'write link',
+      message: `the snapshot has a link ${path} to a tablespace that it does not name`,
+      context: { path },
+    });
+  }
+
+  async #writeFile(entry: FileEntry): Promise<void> {
+    const { path, sizeBytes } = entry;
+    const modifiedAt = entry.modifiedAt ?? this.#context.services.now();
+    this.#claim(path);
+    const mainPath = this.#mainForkPath(path);
+    if (mainPath !== undefined) this.#claim(mainPath);
+    if (sizeBytes > SMALL_FILE_SIZE_MAX_BYTES) {
+      await this.#streamFile(entry, modifiedAt);
+      if (mainPath !== undefined) await this.#copyFile(entry, { mainPath, modifiedAt });
+      return;
+    }
+    const bytes = await readAll(entry.body, { sizeMaxBytes: SMALL_FILE_SIZE_MAX_BYTES, key: path });
+    await this.#puts.start(async () => {
+      const crc = crc32c(bytes);
+      for (const at of mainPath === undefined ? [path] : [path, mainPath]) {
+        await this.#put(at, bytes);
+        this.#written.push(this.#record(at, { sizeBytes, crc, modifiedAt }));
+      }
+    });
+  }
+
+  async #streamFile(entry: FileEntry, modifiedAt: Date): Promise<void> {
+    const { path, sizeBytes } = entry;
+    const sum = new ChecksummedBody(entry.body);
+    await this.#put(path, sum, sizeBytes);
+    this.#written.push(this.#record(path, { sizeBytes, crc: sum.crc, modifiedAt }));
+  }
+
+  /** A large init fork, read back from where it was written. */
+  async #copyFile(
+    entry: FileEntry,
+    copy: { readonly mainPath: string; readonly modifiedAt: Date },
+  ): Promise<void> {
+    const { storage, key } = this.#destination.placeOf(entry.path);
+    const { body } = await storage.get(key, { signal: this.#context.signal });
+    const { sizeBytes } = entry;
+    await this.#streamFile({ kind: 'file', path: copy.mainPath, sizeBytes, body }, copy.modifiedAt);
+  }
+
+  /**
+   * Where the main fork of an unlogged relation goes. A stopped cluster's start does not reset unlogged relations, so their
+   * main forks have to be there; one that recovers makes them itself.
+   */
+  #mainForkPath(path: string): string | undefined {
+    const { consistency, postgresMajor } = this.#context.source.info;
+    return consistency.kind === 'consistent' ? mainForkOfInit(path, postgresMajor) : undefined;
+  }
+
+  async #put(path: string, body: PutBody, size?: number): Promise<void> {
+    const sizeBytes = body instanceof Uint8Array ? body.length : (size ?? 0);
+    await this.#destination.putFile(path, { body, sizeBytes, signal: this.#context.signal });
+    this.#bytesWritten += sizeBytes;
+  }
+
+  #record(
+    path: string,
+    facts: { readonly sizeBytes: number; readonly crc: number; readonly modifiedAt?: Date },
+  ): WrittenFile {
+    const { sizeBytes, crc, modifiedAt = this.#context.services.now() } = facts;
+    return { path, sizeBytes, crc32c: crc, modifiedAt };
+  }
+
+  #claim(path: string): void {
+    if (path === MANIFEST_PATH || this.#claimed.has(path)) {
+      throw new FormatError({
+        code: 'FORMAT_INVALID',
+        operation: 'write file',
+        message: `the snapshot has ${path} ${path === MANIFEST_PATH ? 'as an entry' : 'twice'}`,
+        context: { path },
+      });
+    }
+    this.#claimed.add(path);
+  }
+
+  async #writeConfiguration(controlFile: ControlFile): Promise<void> {
+    for (const { path, text } of defaultConfiguration(controlFile)) {
+      if (this.#claimed.has(path)) continue;
+      this.#context.services.warn(`the snapshot has no ${path}; a plain one was written`);
+      const bytes = new TextEncoder().encode(text);
+      await this.#put(path, bytes);
+      this.#written.push(this.#record(path, { sizeBytes: bytes.length, crc: crc32c(bytes) }));
+    }
+  }
+
+  #decodeControlFile(bytes: Uint8Array): ControlFile {
+    try {
+      return decodeControlFile(bytes);
+    } catch (error) {
+      throw fileFault(error, { path: CONTROL_FILE_PATH, url: 'the snapshot' });
+    }
+  }
+
+  #facts(): WriteResult['facts'] {
+    const { info } = this.#context.source;
+    return {
+      location: this.#context.storage.url,
+      postgresMajor: info.postgresMajor,
+      systemIdentifier: info.systemIdentifier.toString(),
+      lsn: formatLsn(info.lsn),
+      timeLineId: info.timeLineId,
+      tablespaces: info.tablespaces.length,
+    };
+  }
+}
+
+/** A body and the CRC-32C of what has passed. */
+class ChecksummedBody implements AsyncIterable<Uint8Array> {
+  crc = 0;
+  readonly #body: AsyncIterable<Uint8Array>;
+
+  constructor(body: AsyncIterable<Uint8Array>) {
+    this.#body = body;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of this.#body) {
+      this.crc = crc32c(chunk, this.crc);
+      yield chunk;
+    }
+  }
+}
+
+function assertMajor(context: WriteContext): void {
+  try {
+    assertPostgresMajor(context.source.info.postgresMajor);
+  } catch (cause) {
+    throw new FormatError({
+      code: 'FORMAT_UNSUPPORTED',
+      operation: 'open writer',
+      message: cause instanceof Error ? cause.message : `${cause}`,
+      cause,
+    });
+  }
+}
