@@ -25,6 +25,11 @@ export {
 export type { PostgresServer, StopMode, StopOptions } from './postgres-server.ts';
 export { isServerRunning } from './postmaster-pid.ts';
 export { assertReachable } from './reachable-path.ts';
+export {
+  type RecoverDataDirectoryOptions,
+  type RecoveredDataDirectory,
+  recoverDataDirectory,
+} from './recover-data-directory.ts';
 export type { ServerSettings } from './server-settings.ts';
 export { type ServerUser, unprivilegedUser } from './server-user.ts';
 export {
