@@ -34,6 +34,15 @@ export {
 } from './identifiers.ts';
 export { type BlobRun, ImageLayerBuilder, type ImageLayerOptions } from './image-layer-builder.ts';
 export {
+  encodeIndexPart,
+  INDEX_VERSION,
+  type IndexPart,
+  type LayerMetadata,
+  parseIndexPart,
+  type RelSizeMigration,
+} from './index-part.ts';
+export type { JsonObject } from './json-document.ts';
+export {
   AUX_FILES_V1_KEY,
   CHECKPOINT_KEY,
   CONTROL_FILE_KEY,
@@ -118,3 +127,10 @@ export {
   encodeReplOriginValue,
   encodeSizeValue,
 } from './scalar-value.ts';
+export {
+  encodeTenantManifest,
+  type OffloadedTimeline,
+  parseTenantManifest,
+  type TenantManifest,
+} from './tenant-manifest.ts';
+export { hasPrevRecord, type TimelineMetadata } from './timeline-metadata.ts';
