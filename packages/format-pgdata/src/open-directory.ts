@@ -1,15 +1,12 @@
-import { booleanOption, FormatError, type ReadContext, type Tablespace } from '@neon-snapshot/format-core';
+import { booleanOption, FormatError, type ReadContext } from '@neon-snapshot/format-core';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { type ClusterControl, readClusterControl } from './cluster-control.ts';
 import { assertNotRunning, findInconsistency, notShutDownError } from './shutdown-state.ts';
-import { disposeAll, readSourceTree } from './source-tree.ts';
 
 /** A data directory that is consistent by itself: the given one, or a recovered copy of it. */
 export interface ConsistentDirectory {
   readonly storage: Storage;
   readonly control: ClusterControl;
-  /** Tablespaces as the source has them, for those that were found in the directory. */
-  tablespacesOf(found: readonly Tablespace[]): readonly Tablespace[];
 }
 
 const RECOVER_HINT = 'start and stop the server, or give --recover to recover a scratch copy';
@@ -26,24 +23,18 @@ export async function openConsistentDirectory(
   const control = await readClusterControl(storage, context);
   await assertNotRunning(storage, context);
   const inconsistency = await findInconsistency(storage, control, context);
-  if (inconsistency === undefined) return { storage, control, tablespacesOf: (found) => found };
+  if (inconsistency === undefined) return { storage, control };
   if (!booleanOption(context.options, 'recover', { fallback: false })) {
     throw notShutDownError(storage, inconsistency, RECOVER_HINT);
   }
-  const recovered = await recover(context, { control, inconsistency }, resources);
-  const originals = await tablespacesOfSource(context, control);
-  return {
-    ...recovered,
-    // The copy's tablespaces lie in the scratch directory; the stream names where they were.
-    tablespacesOf: (found) => found.map((tablespace) => originals.get(tablespace.oid) ?? tablespace),
-  };
+  return recover(context, { control, inconsistency }, resources);
 }
 
 async function recover(
   context: ReadContext,
   source: { readonly control: ClusterControl; readonly inconsistency: string },
   resources: AsyncDisposable[],
-): Promise<{ readonly storage: Storage; readonly control: ClusterControl }> {
+): Promise<ConsistentDirectory> {
   const { services, signal } = context;
   const dataDirectory = context.storage.fileTree?.rootPath;
   if (services.recover === undefined || dataDirectory === undefined) {
@@ -75,14 +66,4 @@ async function assertUnchanged(context: ReadContext, before: ClusterControl): Pr
     operation: 'recover',
     message: `pg_control of ${context.storage.url} changed while it was copied: a server runs on it; stop it and start again`,
   });
-}
-
-async function tablespacesOfSource(
-  context: ReadContext,
-  control: ClusterControl,
-): Promise<ReadonlyMap<number, Tablespace>> {
-  const { storage, services, signal } = context;
-  const tree = await readSourceTree({ storage, services, postgresMajor: control.postgresMajor, signal });
-  await disposeAll(tree.linkedStorages);
-  return new Map(tree.tablespaces.map((tablespace) => [tablespace.oid, tablespace]));
 }

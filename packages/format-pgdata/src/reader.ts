@@ -12,7 +12,6 @@ import {
   type SnapshotPartition,
   type SnapshotReader,
   type SnapshotTrailer,
-  type Tablespace,
   withEnd,
 } from '@neon-snapshot/format-core';
 import type { Storage } from '@neon-snapshot/storage-core';
@@ -36,14 +35,13 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
   assertKnownOptions(context.options, READ_OPTIONS);
   const resources: AsyncDisposable[] = [];
   try {
-    const { storage, control, tablespacesOf } = await openConsistentDirectory(context, resources);
+    const { storage, control } = await openConsistentDirectory(context, resources);
     const { services, signal } = context;
     const tree = await readSourceTree({ storage, services, postgresMajor: control.postgresMajor, signal });
     resources.push(...tree.linkedStorages);
     const place = await findShutdownCheckpoint({ tree, control, url: storage.url, signal });
     const plan = planSnapshot({ tree, postgresMajor: control.postgresMajor, walPaths: place.walPaths });
-    const tablespaces = tablespacesOf(tree.tablespaces);
-    const info = describe({ control, tree, place, plan, tablespaces });
+    const info = describe({ control, tree, place, plan });
     return new DataDirectoryReader({ context, storage, control, plan, info, resources });
   } catch (error) {
     await disposeAll(resources);
@@ -56,7 +54,6 @@ function describe(facts: {
   readonly tree: SourceTree;
   readonly place: ShutdownCheckpointPlace;
   readonly plan: SnapshotPlan;
-  readonly tablespaces: readonly Tablespace[];
 }): SnapshotInfo {
   const { controlFile, postgresMajor } = facts.control;
   return {
@@ -70,7 +67,7 @@ function describe(facts: {
     consistency: { kind: 'consistent' },
     walSegmentSizeBytes: controlFile.walSegmentSizeBytes,
     blockSizeBytes: controlFile.blockSizeBytes,
-    tablespaces: facts.tablespaces,
+    tablespaces: facts.tree.tablespaces,
     bytesTotal: facts.plan.bytesTotal,
     features: findFeatures(facts.tree, controlFile),
   };
