@@ -1,0 +1,156 @@
+/** Options of the neon format, checked. */
+import {
+  assertKnownOptions,
+  booleanOption,
+  FormatError,
+  type FormatOptionDescription,
+  type FormatOptions,
+  type FormatServices,
+  stringOption,
+} from '@neon-snapshot/format-core';
+import { type Lsn, parseLsn } from '@neon-snapshot/postgres';
+
+export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [
+  {
+    name: 'tenant_id',
+    type: 'string',
+    description:
+      'Tenant to make, 32 hex digits; needed when the destination already holds another. Default: random.',
+  },
+  {
+    name: 'timeline_id',
+    type: 'string',
+    description: 'Timeline to make, 32 hex digits. Default: random.',
+  },
+  {
+    name: 'generation',
+    type: 'string',
+    description: 'Generation of the objects written, 1 to 4294967295. Default: 1.',
+  },
+  {
+    name: 'allow_loss',
+    type: 'boolean',
+    description:
+      'Leave out what the format cannot hold: replication slots, commit timestamps, files Postgres does not know.',
+  },
+  {
+    name: 'ignore_page_errors',
+    type: 'boolean',
+    description: 'Import pages with wrong checksums as they are, with a warning each.',
+  },
+];
+
+export const READ_OPTIONS: readonly FormatOptionDescription[] = [
+  {
+    name: 'tenant_id',
+    type: 'string',
+    description: 'Tenant to read, 32 hex digits. Default: the only one.',
+  },
+  {
+    name: 'timeline_id',
+    type: 'string',
+    description: 'Timeline to read, 32 hex digits. Default: the only one of the tenant.',
+  },
+  {
+    name: 'lsn',
+    type: 'string',
+    description: 'Where to read the timeline, such as 0/16B3748. Default: its last LSN in storage.',
+  },
+  {
+    name: 'timeline_id_mode',
+    type: 'string',
+    description:
+      'TimeLineID of the exported cluster: new continues on the next one with its history file, original keeps it. Default: new.',
+  },
+];
+
+export interface WriteOptions {
+  readonly tenantId: string;
+  /** The caller chose the tenant. */
+  readonly tenantIsExplicit: boolean;
+  readonly timelineId: string;
+  readonly generation: number;
+  readonly allowLoss: boolean;
+  readonly ignorePageErrors: boolean;
+}
+
+export interface ReadOptions {
+  readonly tenantId: string | undefined;
+  readonly timelineId: string | undefined;
+  readonly lsn: Lsn | undefined;
+  readonly timeLineIdMode: 'new' | 'original';
+}
+
+/** Throws `FORMAT_OPTION`. Ids that are not given come from the services' random bytes. */
+export function parseWriteOptions(options: FormatOptions, services: FormatServices): WriteOptions {
+  assertKnownOptions(options, WRITE_OPTIONS);
+  const tenantId = idOption(options, 'tenant_id');
+  return {
+    tenantId: tenantId ?? randomId(services),
+    tenantIsExplicit: tenantId !== undefined,
+    timelineId: idOption(options, 'timeline_id') ?? randomId(services),
+    generation: generationOption(options),
+    allowLoss: booleanOption(options, 'allow_loss', { fallback: false }),
+    ignorePageErrors: booleanOption(options, 'ignore_page_errors', { fallback: false }),
+  };
+}
+
+/** Throws `FORMAT_OPTION`. */
+export function parseReadOptions(options: FormatOptions): ReadOptions {
+  assertKnownOptions(options, READ_OPTIONS);
+  return {
+    tenantId: idOption(options, 'tenant_id'),
+    timelineId: idOption(options, 'timeline_id'),
+    lsn: lsnOption(options),
+    timeLineIdMode: modeOption(options),
+  };
+}
+
+const ID = /^[0-9a-f]{32}$/;
+const GENERATION_MAX = 0xffff_ffff;
+
+function idOption(options: FormatOptions, name: string): string | undefined {
+  const value = stringOption(options, name)?.toLowerCase();
+  if (value === undefined || ID.test(value)) return value;
+  throw optionError(name, { expected: '32 hex digits', found: value });
+}
+
+function randomId(services: FormatServices): string {
+  return Buffer.from(services.randomBytes(16)).toString('hex');
+}
+
+function generationOption(options: FormatOptions): number {
+  const text = stringOption(options, 'generation');
+  if (text === undefined) return 1;
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= GENERATION_MAX) return value;
+  throw optionError('generation', { expected: `a number from 1 to ${GENERATION_MAX}`, found: text });
+}
+
+function lsnOption(options: FormatOptions): Lsn | undefined {
+  const text = stringOption(options, 'lsn');
+  if (text === undefined) return undefined;
+  try {
+    return parseLsn(text);
+  } catch {
+    throw optionError('lsn', { expected: 'two hex numbers such as 0/16B3748', found: text });
+  }
+}
+
+function modeOption(options: FormatOptions): 'new' | 'original' {
+  const mode = stringOption(options, 'timeline_id_mode') ?? 'new';
+  if (mode === 'new' || mode === 'original') return mode;
+  throw optionError('timeline_id_mode', { expected: 'new or original', found: mode });
+}
+
+function optionError(
+  name: string,
+  { expected, found }: { readonly expected: string; readonly found: string },
+): FormatError {
+  return new FormatError({
+    code: 'FORMAT_OPTION',
+    operation: 'read options',
+    message: `option ${name} takes ${expected}; found ${JSON.stringify(found.slice(0, 100))}`,
+    context: { option: name },
+  });
+}

@@ -1,0 +1,60 @@
+/** Thread of the writer: verifies pages and compresses each as Neon does. */
+import { createPageCompressor } from '@neon-snapshot/neon-layer';
+import { BLCKSZ, createPageChecksums, decodePageHeader } from '@neon-snapshot/postgres';
+import { type PageRun, type PageSlot, SLOT_PAGES } from './page-slot.ts';
+import { type JobResult, serveJobs } from './worker-loop.ts';
+
+export interface EncodeRequest {
+  readonly slot: PageSlot;
+  readonly runs: readonly PageRun[];
+}
+
+export interface EncodeResult {
+  /** Stored length of each page, header included; the blobs lie back to back in the slot. */
+  readonly lengths: Uint32Array;
+  readonly faults: readonly SlotPageFault[];
+}
+
+/** A corrupt page of a slot. */
+export interface SlotPageFault {
+  /** Index of the page in the slot. */
+  readonly index: number;
+  readonly expected: number;
+  readonly found: number;
+}
+
+const checksums = createPageChecksums({ pagesMax: SLOT_PAGES });
+const compressor = createPageCompressor();
+
+serveJobs(({ slot, runs }: EncodeRequest): JobResult<EncodeResult> => {
+  const pageCount = runs.reduce((sum, run) => sum + run.count, 0);
+  return { value: { faults: findFaults(slot, runs), lengths: compressPages(slot, pageCount) } };
+});
+
+function findFaults(slot: PageSlot, runs: readonly PageRun[]): SlotPageFault[] {
+  const faults: SlotPageFault[] = [];
+  let start = 0;
+  for (const { count, firstBlock, hasChecksums } of runs) {
+    if (hasChecksums) {
+      checksums.buffer.set(slot.pages.subarray(start * BLCKSZ, (start + count) * BLCKSZ));
+      const bad = checksums.verify(count, firstBlock);
+      faults.push(...bad.map((index) => faultAt(index, { slotIndex: start + index, firstBlock })));
+    }
+    start += count;
+  }
+  return faults;
+}
+
+function faultAt(
+  index: number,
+  { slotIndex, firstBlock }: { readonly slotIndex: number; readonly firstBlock: number },
+): SlotPageFault {
+  const found = decodePageHeader(checksums.buffer.subarray(index * BLCKSZ)).checksum;
+  return { index: slotIndex, expected: checksums.checksumAt(index, firstBlock + index), found };
+}
+
+function compressPages(slot: PageSlot, pageCount: number): Uint32Array {
+  const lengths = new Uint32Array(pageCount);
+  compressor.encodePages({ pages: slot.pages, pageCount, out: slot.blobs, lengths });
+  return lengths;
+}

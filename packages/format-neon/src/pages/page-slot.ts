@@ -1,0 +1,29 @@
+import { PAGE_BLOB_SIZE_MAX } from '@neon-snapshot/neon-layer';
+import { BLCKSZ } from '@neon-snapshot/postgres';
+
+/** Pages that go to a worker in one job. */
+export const SLOT_PAGES = 128;
+
+/** Memory shared with the workers for one job: whole pages on one side, stored blobs on the other. Reused. */
+export interface PageSlot {
+  /** {@link SLOT_PAGES} pages. */
+  readonly pages: Uint8Array;
+  /** Room for that many stored blobs, headers included. */
+  readonly blobs: Uint8Array;
+}
+
+export function createPageSlot(): PageSlot {
+  return {
+    pages: new Uint8Array(new SharedArrayBuffer(SLOT_PAGES * BLCKSZ)),
+    blobs: new Uint8Array(new SharedArrayBuffer(SLOT_PAGES * PAGE_BLOB_SIZE_MAX)),
+  };
+}
+
+/** Pages of one relation fork or SLRU segment, side by side in a slot. */
+export interface PageRun {
+  readonly count: number;
+  /** Block number of the first within its fork: goes into the page checksum. */
+  readonly firstBlock: number;
+  /** The pages carry checksums. */
+  readonly hasChecksums: boolean;
+}

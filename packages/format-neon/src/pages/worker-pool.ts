@@ -1,0 +1,82 @@
+import { Worker } from 'node:worker_threads';
+
+export interface WorkerPoolOptions {
+  /** Module of the worker's code. */
+  readonly url: URL;
+  /** At least 1. */
+  readonly count: number;
+  /** Given to every worker at its start. */
+  readonly workerData?: unknown;
+}
+
+/** What a worker answers: `value`, or the message of what it threw. */
+export interface WorkerAnswer<Result> {
+  readonly id: number;
+  readonly value?: Result;
+  readonly failure?: string;
+}
+
+interface Job<Result> {
+  readonly resolve: (value: Result) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface PoolThread<Result> {
+  readonly worker: Worker;
+  readonly jobs: Map<number, Job<Result>>;
+}
+
+/**
+ * Worker threads that answer one message per job. A job goes to the thread with the fewest jobs, so that every thread has
+ * its next one waiting. A thread that dies rejects its jobs and all later ones.
+ */
+export class WorkerPool<Request, Result> implements AsyncDisposable {
+  readonly #threads: readonly PoolThread<Result>[];
+  #failure: Error | undefined;
+  #nextId = 0;
+
+  constructor({ url, count, workerData }: WorkerPoolOptions) {
+    this.#threads = Array.from({ length: Math.max(1, count) }, () => this.#start(url, workerData));
+  }
+
+  /** Runs one job. Buffers of the request are shared or copied, never transferred. */
+  run(request: Request): Promise<Result> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const thread = this.#threads.reduce((best, other) => (other.jobs.size < best.jobs.size ? other : best));
+    const id = this.#nextId++;
+    return new Promise<Result>((resolve, reject) => {
+      thread.jobs.set(id, { resolve, reject });
+      thread.worker.postMessage({ id, request });
+    });
+  }
+
+  /** Ends the threads; jobs that still run are rejected. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#failure ??= new Error('the worker pool was closed');
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+  }
+
+  #start(url: URL, workerData: unknown): PoolThread<Result> {
+    const thread: PoolThread<Result> = { worker: new Worker(url, { workerData }), jobs: new Map() };
+    thread.worker.on('message', (answer: WorkerAnswer<Result>) => settle(thread.jobs, answer));
+    thread.worker.on('error', (error) => this.#fail(thread, error));
+    thread.worker.on('exit', (code) =>
+      this.#fail(thread, new Error(`a worker thread ended with code ${code}`)),
+    );
+    thread.worker.unref();
+    return thread;
+  }
+
+  #fail(thread: PoolThread<Result>, cause: unknown): void {
+    this.#failure ??= cause instanceof Error ? cause : new Error(String(cause));
+    for (const job of thread.jobs.values()) job.reject(this.#failure);
+    thread.jobs.clear();
+  }
+}
+
+function settle<Result>(jobs: Map<number, Job<Result>>, answer: WorkerAnswer<Result>): void {
+  const job = jobs.get(answer.id);
+  jobs.delete(answer.id);
+  if (answer.value === undefined) job?.reject(new Error(answer.failure ?? 'a worker gave no answer'));
+  else job?.resolve(answer.value);
+}

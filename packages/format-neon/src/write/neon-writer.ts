@@ -1,0 +1,164 @@
+import {
+  type FileEntry,
+  FormatError,
+  type PageFaultPolicy,
+  type SnapshotPartition,
+  type SnapshotTrailer,
+  type SnapshotWriter,
+  type WriteContext,
+  type WriteResult,
+} from '@neon-snapshot/format-core';
+import { formatLsn } from '@neon-snapshot/postgres';
+import { readAll } from '@neon-snapshot/storage-core';
+import { CONFIGURATION_FILE_BYTES_MAX } from '../cluster-objects.ts';
+import type { WriteOptions } from '../options.ts';
+import type { EncodeRequest, EncodeResult } from '../pages/encode-worker.ts';
+import type { WorkerPool } from '../pages/worker-pool.ts';
+import type { KeyPlan } from './key-plan.ts';
+import type { LayerBuffers } from './layer-buffers.ts';
+import type { LayerPublisher } from './layer-publisher.ts';
+import { LayerSink } from './layer-sink.ts';
+import type { WriterMemoryPlan } from './memory-plan.ts';
+import { KEPT_BYTES_MAX } from './planned-cluster.ts';
+import { publishTimeline } from './publish-timeline.ts';
+import { SlotFeeder } from './slot-feeder.ts';
+
+export interface NeonWriterParts {
+  readonly context: WriteContext;
+  readonly options: WriteOptions;
+  readonly plan: KeyPlan;
+  readonly memory: WriterMemoryPlan;
+  readonly pool: WorkerPool<EncodeRequest, EncodeResult>;
+  readonly buffers: LayerBuffers;
+  readonly publisher: LayerPublisher;
+  readonly faults: PageFaultPolicy;
+  /** Fired by `abort`; everything that runs listens to it. */
+  readonly abortController: AbortController;
+}
+
+/** Writes a snapshot as a timeline: image layers as pages arrive, our own objects, and the index last. */
+export class NeonWriter implements SnapshotWriter {
+  readonly partitionCountMax: number;
+  readonly #parts: NeonWriterParts;
+  readonly #held = new Map<string, Uint8Array>();
+  readonly #streamed = new Set<string>();
+  readonly #ownKeys = new Set<string>();
+  #isClosed = false;
+
+  constructor(parts: NeonWriterParts) {
+    this.#parts = parts;
+    this.partitionCountMax = parts.memory.partitionCountMax;
+  }
+
+  async writePartition(partition: SnapshotPartition): Promise<void> {
+    const { context, options, memory, pool, publisher, buffers, faults } = this.#parts;
+    const { info } = context.source;
+    const { tenantId, timelineId } = options;
+    const sink = new LayerSink({ publisher, buffers, tenantId, timelineId, lsn: info.lsn });
+    const feeder = new SlotFeeder({
+      pool,
+      sink,
+      slotCount: memory.slotsPerPartition,
+      dataChecksums: info.dataChecksums,
+      onFault: (fault) => faults.report(fault),
+    });
+    for await (const entry of partition.entries) {
+      if (entry.kind === 'link') throw unexpected(entry.path, 'a tablespace link');
+      if (entry.kind === 'file') await this.#takeFile(entry, feeder);
+    }
+    await feeder.finish();
+    await sink.finish();
+  }
+
+  async close(trailer: SnapshotTrailer): Promise<WriteResult> {
+    const { context, options, plan, publisher, faults } = this.#parts;
+    this.#assertComplete();
+    faults.summarize();
+    const bytesWritten = await publishTimeline({
+      ...this.#parts,
+      signal: this.#parts.abortController.signal,
+      held: this.#held,
+      controlFile: trailer.controlFile,
+      ownKeys: this.#ownKeys,
+    });
+    this.#isClosed = true;
+    await this.#parts.pool[Symbol.asyncDispose]();
+    return {
+      facts: {
+        tenant_id: options.tenantId,
+        timeline_id: options.timelineId,
+        generation: options.generation,
+        lsn: formatLsn(context.source.info.lsn),
+        postgres_major: context.source.info.postgresMajor,
+        databases: plan.cluster.databases.filter(({ dbNode }) => dbNode !== 0).length,
+        layers: publisher.layers.size,
+        page_errors: faults.faultCount,
+      },
+      bytesWritten,
+      objectsWritten: publisher.layers.size + this.#ownKeys.size,
+    };
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { abortController, context, pool, publisher } = this.#parts;
+    abortController.abort(new Error('the import was aborted'));
+    await pool[Symbol.asyncDispose]();
+    await publisher.settle();
+    try {
+      // The index first: without it the rest is not visible as a timeline.
+      await context.storage.delete([...this.#ownKeys].reverse());
+      await context.storage.delete(publisher.keys());
+    } catch (error) {
+      const cause = error instanceof Error ? error.message : String(error);
+      context.services.warn(`objects of the aborted import could not be removed: ${cause}`);
+    }
+  }
+
+  async #takeFile(entry: FileEntry, feeder: SlotFeeder): Promise<void> {
+    const { plan } = this.#parts;
+    const streamed = plan.streamed.get(entry.path);
+    if (streamed !== undefined) {
+      this.#assertFirst(entry.path, this.#streamed.has(entry.path));
+      this.#streamed.add(entry.path);
+      await feeder.addFile(streamed, entry.body);
+      return;
+    }
+    if (plan.held.has(entry.path)) {
+      this.#assertFirst(entry.path, this.#held.has(entry.path));
+      const sizeMaxBytes = Math.max(KEPT_BYTES_MAX, CONFIGURATION_FILE_BYTES_MAX);
+      this.#held.set(entry.path, await readAll(entry.body, { sizeMaxBytes, key: entry.path }));
+      return;
+    }
+    for await (const _ of entry.body);
+  }
+
+  #assertFirst(path: string, isKnown: boolean): void {
+    if (isKnown) throw unexpected(path, 'a second time');
+  }
+
+  #assertComplete(): void {
+    const { plan } = this.#parts;
+    for (const path of plan.streamed.keys()) if (!this.#streamed.has(path)) throw neverCame(path);
+    for (const path of plan.held) if (!this.#held.has(path)) throw neverCame(path);
+  }
+}
+
+function unexpected(path: string, what: string): FormatError {
+  return new FormatError({
+    code: 'FORMAT_INVALID',
+    operation: 'write partition',
+    message: `The snapshot sends ${path} ${what}, which its plan does not announce`,
+    context: { path },
+  });
+}
+
+function neverCame(path: string): FormatError {
+  return new FormatError({
+    code: 'FORMAT_TRUNCATED',
+    operation: 'close',
+    message: `The snapshot announced ${path} and never sent it; nothing was published`,
+    context: { path },
+  });
+}

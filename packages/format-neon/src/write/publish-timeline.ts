@@ -1,0 +1,154 @@
+import { FormatError, type WriteContext } from '@neon-snapshot/format-core';
+import {
+  createPageCompressor,
+  encodeIndexPart,
+  ImageLayerBuilder,
+  indexObjectKey,
+  UNSHARDED,
+} from '@neon-snapshot/neon-layer';
+import { ZERO_LSN } from '@neon-snapshot/postgres';
+import { isStorageError } from '@neon-snapshot/storage-core';
+import {
+  type ClusterFacts,
+  clusterFactsKey,
+  configurationFileKey,
+  encodeClusterFacts,
+} from '../cluster-objects.ts';
+import type { WriteOptions } from '../options.ts';
+import { type HeldContents, type HeldValuesSource, valuesOfRun } from './held-files.ts';
+import { elementEnd, elementStart, type HeldRun, type KeyPlan } from './key-plan.ts';
+import type { LayerPublisher } from './layer-publisher.ts';
+import { toNeonControl } from './neon-control.ts';
+
+/** Stored values of a layer of held values, at most; more are cut into several. */
+const HELD_LAYER_BYTES_MAX = 16 * 1024 * 1024;
+
+export interface TimelineParts {
+  readonly context: WriteContext;
+  readonly options: WriteOptions;
+  readonly plan: KeyPlan;
+  readonly publisher: LayerPublisher;
+  readonly signal: AbortSignal;
+  readonly held: HeldContents;
+  readonly controlFile: Uint8Array;
+  /** Takes the key of each object other than a layer, before it is put: what an abort removes. */
+  readonly ownKeys: Set<string>;
+}
+
+/** Puts what is known only at the end: layers of held values, our own objects, and the index, last. Returns all bytes stored. */
+export async function publishTimeline(parts: TimelineParts): Promise<number> {
+  const { context, plan, publisher } = parts;
+  const control = toNeonControl({
+    bytes: parts.controlFile,
+    info: context.source.info,
+    preparedXids: plan.cluster.twoPhaseFiles.map(({ xid }) => xid),
+  });
+  const source: HeldValuesSource = { plan, contents: parts.held, control };
+  for (const element of plan.elements) {
+    if (element.kind === 'held') await publishHeldRun(element, { parts, source });
+  }
+  await publisher.drain();
+  const ownBytes = (await putClusterObjects(parts)) + (await putIndex(parts));
+  return publisher.bytes + ownBytes;
+}
+
+async function publishHeldRun(
+  run: HeldRun,
+  { parts, source }: { readonly parts: TimelineParts; readonly source: HeldValuesSource },
+): Promise<void> {
+  const { tenantId, timelineId } = parts.options;
+  const { lsn } = parts.context.source.info;
+  const compressor = createPageCompressor();
+  const open = (keyStart: Uint8Array) => new ImageLayerBuilder({ tenantId, timelineId, lsn, keyStart });
+  const publish = async (builder: ImageLayerBuilder, keyEnd: Uint8Array) => {
+    const { name, chunks } = builder.finish(keyEnd);
+    await parts.publisher.publish({ name, bytes: Buffer.concat(chunks) });
+  };
+  let builder = open(elementStart(run));
+  for (const { key, value } of valuesOfRun(run, source)) {
+    if (builder.storedBytes > HELD_LAYER_BYTES_MAX) {
+      await publish(builder, key);
+      builder = open(key);
+    }
+    builder.appendBlob(key, compressor.encodeBlob(value));
+  }
+  await publish(builder, elementEnd(run));
+}
+
+async function putClusterObjects(parts: TimelineParts): Promise<number> {
+  const { context, options, plan, held } = parts;
+  const { info } = context.source;
+  const configurationFiles = [...plan.cluster.keptFiles]
+    .filter(([, kind]) => kind === 'configuration')
+    .map(([path]) => path);
+  const facts: ClusterFacts = {
+    timelineId: options.timelineId,
+    systemIdentifier: info.systemIdentifier,
+    postgresMajor: info.postgresMajor,
+    originalTimeLineId: info.timeLineId,
+    lsn: info.lsn,
+    importedAt: context.services.now(),
+    sourceFormat: context.source.formatName,
+    configurationFiles,
+  };
+  let bytes = 0;
+  for (const path of configurationFiles) {
+    bytes += await put(parts, configurationFileKey(options.tenantId, path), {
+      bytes: held.get(path) ?? new Uint8Array(),
+    });
+  }
+  return bytes + (await put(parts, clusterFactsKey(options.tenantId), { bytes: encodeClusterFacts(facts) }));
+}
+
+async function putIndex(parts: TimelineParts): Promise<number> {
+  const { options, context } = parts;
+  const key = indexObjectKey({
+    tenant: { tenantId: options.tenantId, shard: UNSHARDED },
+    timelineId: options.timelineId,
+    generation: options.generation,
+  });
+  try {
+    const isConditional = context.storage.capability.conditionalPut.ifNoneMatch;
+    return await put(parts, key, {
+      bytes: encodeIndexPart(makeIndex(parts)),
+      ...(isConditional ? { ifNoneMatch: '*' } : {}),
+    });
+  } catch (error) {
+    if (!isStorageError(error, 'STORAGE_ALREADY_EXISTS')) throw error;
+    parts.ownKeys.delete(key);
+    throw new FormatError({
+      code: 'FORMAT_NOT_EMPTY',
+      operation: 'write index',
+      message: `${context.storage.url} got an ${key} while this import ran; it was left alone`,
+      context: { key },
+      cause: error,
+    });
+  }
+}
+
+function makeIndex({ context, options, publisher }: TimelineParts): Parameters<typeof encodeIndexPart>[0] {
+  const { info } = context.source;
+  const { generation } = options;
+  return {
+    layers: new Map([...publisher.layers].map(([name, fileSize]) => [name, { fileSize, generation }])),
+    diskConsistentLsn: info.lsn,
+    metadata: {
+      diskConsistentLsn: info.lsn,
+      prevRecordLsn: info.previousRecordLsn,
+      ancestorLsn: ZERO_LSN,
+      latestGcCutoffLsn: info.lsn,
+      initdbLsn: info.lsn,
+      postgresMajor: info.postgresMajor,
+    },
+  };
+}
+
+async function put(
+  { context, ownKeys, signal }: TimelineParts,
+  key: string,
+  { bytes, ...condition }: { readonly bytes: Uint8Array; readonly ifNoneMatch?: '*' },
+): Promise<number> {
+  ownKeys.add(key);
+  await context.storage.put(key, bytes, { signal, ...condition });
+  return bytes.length;
+}
