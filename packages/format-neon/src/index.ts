@@ -1,1 +1,16 @@
+export {
+  type DeletionPlan,
+  executeDeletion,
+  planTenantDeletion,
+  planTimelineDeletion,
+  type TimelineDeletionRequest,
+} from './catalog/deletion.ts';
+export type { CatalogOptions } from './catalog/tenant-tree.ts';
+export {
+  listTenantIds,
+  listTimelines,
+  type TimelineIndexFacts,
+  type TimelineListing,
+  type TimelineState,
+} from './catalog/timelines.ts';
 export { plugin } from './plugin.ts';
