@@ -137,6 +137,7 @@ export function resolveRange(facts: {
   });
 }
 
+/** The error for an option that makes no sense. */
 export function invalidOption(place: CallPlace, message: string): StorageError {
   return new StorageError({
     code: 'STORAGE_INVALID_OPTION',

@@ -1,8 +1,10 @@
+export { abortableItems } from './abortable-items.ts';
 export {
   abortedError,
   assertValidPut,
   assertValidRange,
   type CallPlace,
+  invalidOption,
   type PutCheck,
   resolveRange,
   sizeMismatchError,

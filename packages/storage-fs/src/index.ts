@@ -1,1 +1,2 @@
-export {};
+export { type FsStorageOptions, openFsStorage } from './fs-storage.ts';
+export { plugin } from './plugin.ts';
