@@ -133,6 +133,7 @@ async function* verified(
 
 function vanishedError(error: unknown, file: SourceFile): unknown {
   if (isStorageError(error, 'STORAGE_NOT_FOUND')) return changedError(file, 'it is gone', error);
+  if (isStorageError(error, 'STORAGE_TRUNCATED')) return changedError(file, 'it became shorter', error);
   return error;
 }
 
