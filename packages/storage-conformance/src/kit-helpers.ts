@@ -46,7 +46,8 @@ export async function readObject(
   range?: { readonly offset: number; readonly length?: number },
 ): Promise<Uint8Array> {
   const { body } = await storage.get(key, range === undefined ? {} : { range });
-  return readAll(body, { sizeMaxBytes: READ_SIZE_MAX_BYTES, key });
+  // A backend may hand out Buffers, which an equality check tells from plain arrays.
+  return new Uint8Array(await readAll(body, { sizeMaxBytes: READ_SIZE_MAX_BYTES, key }));
 }
 
 export async function* streamOf(...chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
