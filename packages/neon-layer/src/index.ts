@@ -7,6 +7,7 @@ export {
   encodePlainBlob,
   writeBlobHeader,
 } from './blob.ts';
+export { BLOCK_CACHE_BYTES_DEFAULT, BlockCache } from './block-cache.ts';
 export { type DeltaEntry, DeltaLayerBuilder, type DeltaLayerOptions } from './delta-layer-builder.ts';
 export {
   type DbDirectoryEntry,
@@ -82,6 +83,7 @@ export {
   type NeonLayerErrorOptions,
   type NeonLayerOperation,
 } from './layer-error.ts';
+export { type LayerEntry, LayerFile, type OpenLayerOptions, type ReadOptions } from './layer-file.ts';
 export { BLOB_BYTES_MAX, BLOCK_SIZE, CLOG_PAGE_BYTES_MAX, LAYER_BYTES_MAX } from './layer-format.ts';
 export {
   formatLayerName,
@@ -134,3 +136,5 @@ export {
   type TenantManifest,
 } from './tenant-manifest.ts';
 export { hasPrevRecord, type TimelineMetadata } from './timeline-metadata.ts';
+export { decodeValue, encodeValue, type Value, willInit } from './value.ts';
+export type { NeonWalRecord } from './wal-record.ts';

@@ -1,0 +1,67 @@
+import type { Storage } from '@neon-snapshot/storage-core';
+import { NeonLayerError } from './layer-error.ts';
+
+/** Layers up to this size are read whole by one request and kept in memory while they are open. */
+export const SMALL_LAYER_BYTES_MAX: number = 256 * 1024;
+
+export interface LayerBytesOptions {
+  readonly storage: Storage;
+  readonly objectKey: string;
+  /** What the index says; an object of another size is refused. */
+  readonly sizeBytes: number;
+}
+
+/** Ranged reads of one stored layer. */
+export class LayerBytes {
+  readonly #options: LayerBytesOptions;
+  #whole: Promise<Uint8Array> | undefined;
+
+  constructor(options: LayerBytesOptions) {
+    this.#options = options;
+  }
+
+  /** Exactly `length` bytes from `offset` on; the range lies inside the file. */
+  async read(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const { sizeBytes } = this.#options;
+    if (sizeBytes > SMALL_LAYER_BYTES_MAX) return this.#fetch(offset, length, signal);
+    this.#whole ??= this.#fetch(0, sizeBytes, signal);
+    try {
+      return (await this.#whole).subarray(offset, offset + length);
+    } catch (error) {
+      this.#whole = undefined;
+      throw error;
+    }
+  }
+
+  async #fetch(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const { storage, objectKey, sizeBytes } = this.#options;
+    const { info, body } = await storage.get(objectKey, { range: { offset, length }, signal });
+    if (info.sizeBytes !== sizeBytes) {
+      throw this.#fault('NEON_LAYER_MISMATCH', `it has ${info.sizeBytes} bytes, the index says ${sizeBytes}`);
+    }
+    const bytes = new Uint8Array(length);
+    let end = 0;
+    for await (const chunk of body) {
+      if (end + chunk.length > length)
+        throw this.#fault('NEON_LAYER_CORRUPT', 'a range is longer than asked for');
+      bytes.set(chunk, end);
+      end += chunk.length;
+    }
+    if (end !== length)
+      throw this.#fault('NEON_LAYER_TRUNCATED', `${end} of ${length} bytes at ${offset} came`);
+    return bytes;
+  }
+
+  #fault(
+    code: 'NEON_LAYER_MISMATCH' | 'NEON_LAYER_CORRUPT' | 'NEON_LAYER_TRUNCATED',
+    reason: string,
+  ): NeonLayerError {
+    const { objectKey, storage } = this.#options;
+    return new NeonLayerError({
+      code,
+      operation: 'read',
+      message: `The layer ${objectKey} in ${storage.url} cannot be read: ${reason}.`,
+      context: { layer: objectKey },
+    });
+  }
+}
