@@ -43,7 +43,7 @@ export function decodeBackupLabel(bytes: Uint8Array): BackupLabel {
   const [, checkpoint] = CHECKPOINT.exec(second) ?? [];
   if (checkpoint === undefined) throw invalidLine('CHECKPOINT LOCATION', second);
   const fields = parseFields(rest);
-  const startTimeLineId = fields.timeLineId('START TIMELINE') ?? Number.parseInt(fileName.slice(0, 8), 16);
+  const startTimeLineId = fields.timeLineId('START TIMELINE');
   if (startTimeLineId !== Number.parseInt(fileName.slice(0, 8), 16))
     throw invalidLine('START TIMELINE', first);
   const incrementalLsn = fields.text('INCREMENTAL FROM LSN');
@@ -52,10 +52,10 @@ export function decodeBackupLabel(bytes: Uint8Array): BackupLabel {
     startWalLocation: parseLsn(start),
     startWalFileName: fileName,
     checkpointLocation: parseLsn(checkpoint),
-    backupMethod: fields.text('BACKUP METHOD') ?? '',
-    backupFrom: fields.text('BACKUP FROM') ?? '',
-    startTime: fields.text('START TIME') ?? '',
-    label: fields.text('LABEL') ?? '',
+    backupMethod: fields.required('BACKUP METHOD'),
+    backupFrom: fields.required('BACKUP FROM'),
+    startTime: fields.required('START TIME'),
+    label: fields.required('LABEL'),
     startTimeLineId,
     ...(incrementalLsn === undefined || incrementalTimeLineId === undefined
       ? {}
@@ -102,6 +102,11 @@ function parseFields(lines: readonly string[]) {
   }
   return {
     text: (name: string) => values.get(name),
+    required(name: string): string {
+      const value = values.get(name);
+      if (value === undefined) throw fault('POSTGRES_INVALID', OPERATION, `the line "${name}: …" is missing`);
+      return value;
+    },
     timeLineId(name: string): number | undefined {
       const value = values.get(name);
       if (value === undefined) return undefined;

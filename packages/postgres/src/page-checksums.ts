@@ -77,7 +77,8 @@ export function createPageChecksums(options: PageChecksumsOptions): PageChecksum
       if (pageCount > 0) stamp(0, pageCount, firstBlockNumber);
     },
     checksumAt(index, blockNumber) {
-      assertPages(index + 1, blockNumber);
+      assertRange(index, 0, pagesMax - 1);
+      assertRange(blockNumber, 0, BLOCK_MAX);
       return checksum(index * BLCKSZ, blockNumber);
     },
   };

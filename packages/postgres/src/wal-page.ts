@@ -101,7 +101,9 @@ export interface WalPageExpectation {
 export function findWalPageFault(
   header: WalPageHeader,
   expected: WalPageExpectation,
-): { readonly kind: 'zeros' | 'stale-page' | 'invalid-page'; readonly detail: string } | undefined {
+):
+  | { readonly kind: 'zeros' | 'stale-page' | 'invalid-page' | 'foreign-page'; readonly detail: string }
+  | undefined {
   const { magic, flags, pageAddress, segment } = header;
   const invalid = (detail: string) => ({ kind: 'invalid-page' as const, detail });
   if (magic === 0 && flags === 0 && pageAddress === 0n) return { kind: 'zeros', detail: 'page is empty' };
@@ -117,7 +119,7 @@ export function findWalPageFault(
   if (segment.blockSize !== WAL_PAGE_SIZE) return invalid(`block size is ${segment.blockSize}`);
   const { systemIdentifier } = expected;
   if (systemIdentifier !== undefined && segment.systemIdentifier !== systemIdentifier) {
-    return invalid(`system identifier is ${segment.systemIdentifier}`);
+    return { kind: 'foreign-page', detail: `system identifier is ${segment.systemIdentifier}` };
   }
   return undefined;
 }

@@ -12,7 +12,7 @@ export interface WalEnd {
 }
 
 export interface ReadWalRecordsOptions extends WalSource {
-  /** Start of a record, or of a page: there the rest of a record from before is skipped. */
+  /** Start of a record (`POSTGRES_OUT_OF_RANGE` if not a multiple of 8), or of a page: there the rest of a record from before is skipped. */
   readonly start: Lsn;
   /** Stop before a record that starts here or later; WAL that ends earlier is `POSTGRES_WAL_INCOMPLETE`. */
   readonly end?: Lsn;
@@ -21,9 +21,10 @@ export interface ReadWalRecordsOptions extends WalSource {
 /**
  * Yields records in order and returns why it stopped. WAL ends at zeros, a page of another address (a recycled segment),
  * a bad length, CRC, or link to the record before, and a missing continuation, as it does for Postgres; but where a valid newer record lies
- * beyond that place the WAL is damaged: `POSTGRES_WAL_CORRUPT`.
+ * beyond that place the WAL is damaged: `POSTGRES_WAL_CORRUPT`. WAL of another cluster is `POSTGRES_INVALID`.
  */
 export function* readWalRecords(options: ReadWalRecordsOptions): Generator<WalRecord, WalEnd, undefined> {
+  if (options.start % 8n !== 0n) throw unaligned(options.start);
   const cursor = new RecordCursor(options);
   let position = options.start;
   let previous: Lsn | undefined;
@@ -53,6 +54,14 @@ function finish(
   const { position, fault } = stop;
   const where = formatLsn(position);
   const context = { lsn: where, reason: fault.kind };
+  if (fault.kind === 'foreign-page') {
+    throw new PostgresFormatError({
+      code: 'POSTGRES_INVALID',
+      operation: 'read WAL',
+      message: `WAL at ${where} is another cluster's: ${fault.detail}`,
+      context,
+    });
+  }
   const later = fault.kind === 'no-segment' ? undefined : cursor.findLaterRecord(position);
   if (later !== undefined) {
     throw new PostgresFormatError({
@@ -71,4 +80,13 @@ function finish(
     });
   }
   return { lsn: position, reason: fault.kind, detail: fault.detail };
+}
+
+function unaligned(start: Lsn): PostgresFormatError {
+  return new PostgresFormatError({
+    code: 'POSTGRES_OUT_OF_RANGE',
+    operation: 'read WAL',
+    message: `No WAL record can start at ${formatLsn(start)}: it is no multiple of 8`,
+    context: { lsn: formatLsn(start) },
+  });
 }

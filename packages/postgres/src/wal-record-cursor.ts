@@ -46,6 +46,7 @@ export interface WalFault {
     | 'zeros'
     | 'stale-page'
     | 'invalid-page'
+    | 'foreign-page'
     | 'invalid-record'
     | 'bad-crc'
     | 'no-continuation'
@@ -105,9 +106,10 @@ export class RecordCursor {
     if (inPage === 0 && (page.header.flags & WAL_PAGE_FLAG.firstIsContinuation) !== 0) {
       return fault('invalid-page', `page ${formatLsn(position)} continues a record that ended before it`);
     }
+    if (inPage % 8 !== 0 || (inPage !== 0 && inPage < page.headerSize)) {
+      return fault('invalid-record', `no record can start at ${formatLsn(position)}`);
+    }
     const offset = Math.max(inPage, page.headerSize);
-    if (inPage !== 0 && inPage < page.headerSize)
-      return fault('invalid-record', 'starts inside a page header');
     const start = lsn(page.address + BigInt(offset));
     const totalLength = new DataView(page.bytes.buffer, page.bytes.byteOffset + offset).getUint32(0, true);
     if (totalLength === 0) return fault('zeros', `record length at ${formatLsn(start)} is 0`);
