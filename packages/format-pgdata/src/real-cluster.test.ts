@@ -9,6 +9,7 @@ import {
   readdir,
   readFile,
   readlink,
+  rename,
   rm,
   stat,
   symlink,
@@ -18,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeTestCluster, type TestClusterOptions, verifyTestCluster } from '@neon-snapshot/cluster-testkit';
-import { createFormatServices, type FormatServices } from '@neon-snapshot/format-core';
+import { copySnapshot, createFormatServices, type FormatServices } from '@neon-snapshot/format-core';
 import {
   findPostgres,
   type PostgresServer,
@@ -30,7 +31,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { openFsStorage } from '@neon-snapshot/storage-fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { plugin } from './plugin.ts';
-import { copyDirectory, readContext } from './testing/contexts.ts';
+import { copyDirectory, readContext, writeContext } from './testing/contexts.ts';
 
 const run = promisify(execFile);
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup';
@@ -122,6 +123,38 @@ describe('a stopped cluster copied as a snapshot', () => {
       });
     },
   );
+
+  test('whose pg_wal lies elsewhere is read through the link, and has it inside afterwards', async () => {
+    await withCluster({ major: 17 }, async (dataDirectory, { expected }) => {
+      const [target, wal] = [newPath(), newPath()];
+      await rename(join(dataDirectory, 'pg_wal'), wal);
+      await symlink(wal, join(dataDirectory, 'pg_wal'));
+      await exportTo(target, dataDirectory);
+      expect((await lstat(join(target, 'pg_wal'))).isDirectory()).toBe(true);
+      expect(await verifyTestCluster({ dataDirectory: target, expected })).toEqual([]);
+    });
+  });
+
+  test('leaves an empty directory when it is interrupted midway', async () => {
+    await withCluster({ major: 17 }, async (dataDirectory) => {
+      const target = newPath();
+      const [from, to] = [await openRead(dataDirectory), await openWrite(target)];
+      const controller = new AbortController();
+      await using reader = await plugin.openReader(readContext({ storage: from, services }));
+      const writer = await plugin.openWriter(writeContext({ storage: to, services }, reader));
+      const copying = copySnapshot({
+        reader,
+        writer,
+        concurrency: 4,
+        signal: controller.signal,
+        onProgress: ({ filesDone }) => {
+          if (filesDone === 300) controller.abort();
+        },
+      });
+      await expect(copying).rejects.toMatchObject({ code: 'FORMAT_ABORTED' });
+      expect(await readdir(target)).toEqual([]);
+    });
+  });
 
   test('on a later timeline keeps its history', async () => {
     await withCluster({ major: 17, timeLineId: 2 }, async (dataDirectory, { expected }) => {
