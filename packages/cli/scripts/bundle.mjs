@@ -16,7 +16,7 @@ await build({
   external: ['@neon-snapshot/*'],
   // yargs' dependencies ask for `require` of Node's own modules.
   banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    js: "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);",
   },
   logLevel: 'warning',
 });

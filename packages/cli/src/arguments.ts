@@ -25,6 +25,12 @@ export class ParsedArguments {
     this.#values = values;
   }
 
+  /** True when the flag was given, whatever its value; a default does not count as given. */
+  has(name: string): boolean {
+    const value = this.#values[name];
+    return value !== undefined && value !== false;
+  }
+
   string(name: string): string | undefined {
     const value = this.#values[name];
     if (value === undefined) return undefined;
@@ -77,7 +83,7 @@ export class ParsedArguments {
 export function acceptKebabCase(argv: readonly string[]): string[] {
   const end = argv.indexOf('--');
   return argv.map((word, index) => {
-    if ((end !== -1 && index >= end) || !word.startsWith('--') || word.length === 2) return word;
+    if ((end !== -1 && index >= end) || !word.startsWith('--') || word === '--') return word;
     const equals = word.indexOf('=');
     const name = equals === -1 ? word : word.slice(0, equals);
     const value = equals === -1 ? '' : word.slice(equals);

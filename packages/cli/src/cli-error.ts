@@ -5,9 +5,8 @@ export type CliErrorCode =
   | 'CLI_REPOSITORY_EXISTS'
   | 'CLI_FORMAT_UNKNOWN'
   | 'CLI_PLUGIN_NOT_INSTALLED'
-  | 'CLI_CONFIRMATION_NEEDED'
-  | 'CLI_NO_SPACE'
-  | 'CLI_CHECK_FAILED';
+  | 'CLI_FORMAT_ONE_WAY'
+  | 'CLI_UNKNOWN_FILE';
 
 /** A failure that the CLI itself found. The message says what, where, and the next step. */
 export class CliError extends Error {

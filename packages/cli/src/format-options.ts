@@ -2,8 +2,15 @@ import type { FormatOptionDescription, FormatOptions, FormatPlugin } from '@neon
 import { type ParsedArguments, parseAssignments } from './arguments.ts';
 import { usageError } from './cli-error.ts';
 
-/** Flags of the CLI that are options of a format, where they have another name there. */
-const FLAG_OF_OPTION: Readonly<Record<string, string>> = { timeline_id: 'timeline' };
+/** Flags of the CLI that are options of formats. Those that neither side of a transfer knows are refused. */
+const FORMAT_FLAGS = [
+  'recover',
+  'ignore_page_errors',
+  'allow_loss',
+  'lsn',
+  'timeline_id_mode',
+  'tablespace_mapping',
+] as const;
 
 export interface FormatOptionRequest {
   readonly format: FormatPlugin;
@@ -11,37 +18,56 @@ export interface FormatOptionRequest {
   readonly args: ParsedArguments;
   /** Take `--format_option` too: it is meant for the format at `--snapshot_path`. */
   readonly isSnapshotPath: boolean;
-  /** Options of the other side's format; a flag that neither side knows is refused. */
+  /** Options that the command itself decides. */
   readonly fixed?: FormatOptions;
 }
 
 /** The options of one side of a transfer, from the flags that its format describes. */
 export function formatOptions(request: FormatOptionRequest): FormatOptions {
-  const { args, format } = request;
-  const described = request.direction === 'read' ? format.readOptions : format.writeOptions;
-  const values: Record<string, string | boolean | readonly string[] | undefined> = { ...request.fixed };
+  const { args } = request;
+  const described = describedOptions(request);
+  const values: Record<string, string | boolean | readonly string[] | undefined> = {};
   for (const option of described) {
-    const value = flagValue(args, option);
-    if (value !== undefined && values[option.name] === undefined) values[option.name] = value;
+    const value = isFormatFlag(option.name) ? flagValue(args, option) : undefined;
+    if (value !== undefined) values[option.name] = value;
   }
-  if (request.isSnapshotPath) Object.assign(values, extraOptions(args, format, described));
+  if (request.isSnapshotPath) Object.assign(values, extraOptions(request, described));
+  for (const [name, value] of Object.entries(request.fixed ?? {})) {
+    if (value !== undefined && described.some((option) => option.name === name)) values[name] = value;
+  }
   return values;
+}
+
+/** A flag that was given and that neither format knows would do nothing, which nobody who gives it expects. */
+export function assertFlagsAreUsed(args: ParsedArguments, sides: readonly FormatOptionRequest[]): void {
+  const known = new Set(sides.flatMap((side) => describedOptions(side).map((option) => option.name)));
+  for (const flag of FORMAT_FLAGS) {
+    if (!args.has(flag) || known.has(flag)) continue;
+    const formats = sides.map(({ format, direction }) => `${direction}ing ${format.name}`).join(' and ');
+    throw usageError(`--${flag} means nothing for ${formats.replace('writeing', 'writing')}; leave it out`);
+  }
+}
+
+function describedOptions({ format, direction }: FormatOptionRequest): readonly FormatOptionDescription[] {
+  return direction === 'read' ? format.readOptions : format.writeOptions;
+}
+
+function isFormatFlag(name: string): boolean {
+  return FORMAT_FLAGS.some((flag) => flag === name);
 }
 
 function flagValue(
   args: ParsedArguments,
   option: FormatOptionDescription,
 ): string | boolean | readonly string[] | undefined {
-  const flag = FLAG_OF_OPTION[option.name] ?? option.name;
-  if (option.type === 'boolean') return args.boolean(flag) ? true : undefined;
-  if (option.type === 'string') return args.string(flag);
-  const list = args.list(flag);
+  if (option.type === 'boolean') return args.boolean(option.name) ? true : undefined;
+  if (option.type === 'string') return args.string(option.name);
+  const list = args.list(option.name);
   return list.length === 0 ? undefined : list;
 }
 
 function extraOptions(
-  args: ParsedArguments,
-  format: FormatPlugin,
+  { args, format }: FormatOptionRequest,
   described: readonly FormatOptionDescription[],
 ): Record<string, string | boolean | readonly string[]> {
   const result: Record<string, string | boolean | readonly string[]> = {};

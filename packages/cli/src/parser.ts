@@ -3,6 +3,8 @@ import { acceptKebabCase, type OptionDefinition, type OptionTable } from './argu
 import { usageError } from './cli-error.ts';
 import type { CommandDefinition } from './command.ts';
 import { COMMAND_GROUPS, COMMANDS } from './command-table.ts';
+import { COMPLETION_REQUEST, completeWords } from './completion.ts';
+import { commandOf, explainMistake, optionsOf } from './mistakes.ts';
 import { GLOBAL_OPTIONS } from './options.ts';
 
 /** What the words of a command line ask for. */
@@ -24,25 +26,40 @@ export interface ParserOptions {
 
 /** Parses a command line. Mistakes are `CLI_USAGE`, with a suggestion where one is near. */
 export async function parseCommandLine(argv: readonly string[], options: ParserOptions): Promise<Invocation> {
+  if (argv[0] === COMPLETION_REQUEST) return { kind: 'text', text: completeWords(argv.slice(1)).join('\n') };
   const words = acceptKebabCase(argv);
+  assertBooleanValues(words);
   let chosen: Invocation | undefined;
   const parser = buildParser(options, (command, values) => {
     chosen = { kind: 'command', command, values };
   });
   const text = await new Promise<string>((resolve, reject) => {
     parser.parse(words, {}, (error: Error | undefined | null, _parsed: unknown, output: string) => {
-      if (error)
-        reject(
-          usageError(
-            `${error.message.replaceAll('\n', '; ')}; see neon ${words[0]?.startsWith('-') ? '' : `${words[0] ?? ''} `}--help`,
-          ),
-        );
+      if (error) reject(explainMistake(error.message, words));
       else resolve(output);
     });
   });
   if (text !== '') return { kind: 'text', text };
   if (chosen === undefined) return { kind: 'text', text: await parser.getHelp() };
+  assertNoFurtherWords(chosen, words);
   return chosen;
+}
+
+/** `--dry_run=yes` would be taken for false: nobody may find that out by what got written. */
+function assertBooleanValues(words: readonly string[]): void {
+  const options = optionsOf(commandOf(words));
+  for (const word of words) {
+    const [, name = '', value] = /^--([^=]+)=(.*)$/s.exec(word) ?? [];
+    if (options[name]?.type !== 'boolean' || value === 'true' || value === 'false') continue;
+    throw usageError(`--${name} is true or false, found ${value}; say --${name} alone to turn it on`);
+  }
+}
+
+/** yargs does not count the words behind `--`. */
+function assertNoFurtherWords(chosen: Invocation, words: readonly string[]): void {
+  if (chosen.kind !== 'command' || !Array.isArray(chosen.values._)) return;
+  if (chosen.values._.length > chosen.command.path.split(' ').length)
+    throw explainMistake('Unknown command', words);
 }
 
 function buildParser(
@@ -60,6 +77,8 @@ function buildParser(
       'greedy-arrays': false,
       'boolean-negation': false,
     })
+    // Messages are explained in English, and no locale file has to be looked for.
+    .detectLocale(false)
     .options(toYargs(GLOBAL_OPTIONS))
     .version(options.version)
     .completion('completion', 'print a completion script for bash or zsh')
@@ -67,7 +86,6 @@ function buildParser(
     .alias('help', 'h')
     .strict()
     .strictCommands()
-    .recommendCommands()
     .demandCommand(1, 'name a command')
     .exitProcess(false)
     .showHelpOnFail(false)
@@ -79,7 +97,7 @@ function buildParser(
     parser.command(group, summary, (inner) => {
       for (const command of COMMANDS.filter((entry) => entry.path.startsWith(`${group} `)))
         addCommand(inner, command, choose);
-      return inner.demandCommand(1, `name what to do: neon ${group} …`).strictCommands().recommendCommands();
+      return inner.demandCommand(1, 'name a command').strictCommands();
     });
   }
   return parser;
@@ -114,7 +132,10 @@ function toYargsOption(option: OptionDefinition): Options {
     describe: option.describe,
     ...(option.type === 'list'
       ? { type: 'array', string: true }
-      : { type: option.type, requiresArg: option.type !== 'boolean' }),
+      : // Numbers stay text until they are read with their bounds, so that a message can show what was written.
+        option.type === 'boolean'
+        ? { type: 'boolean' }
+        : { type: 'string', requiresArg: true }),
     ...(option.alias === undefined ? {} : { alias: option.alias }),
     ...(option.choices === undefined ? {} : { choices: option.choices }),
     ...(option.default === undefined ? {} : { default: option.default }),

@@ -15,13 +15,10 @@ export interface CliEnvironment {
   readonly signal: AbortSignal;
 }
 
+const HELP_WORDS = new Set(['--help', '-h', 'help']);
+
 /** Runs one command line and returns the exit code. Everything that is printed goes through the given streams. */
 export async function runCli(environment: CliEnvironment): Promise<number> {
-  const plain = outputFor(
-    environment,
-    new ParsedArguments({ json: environment.argv.includes('--json') }),
-    (text) => text,
-  );
   try {
     const invocation = await parseCommandLine(environment.argv, {
       version: VERSION,
@@ -34,8 +31,9 @@ export async function runCli(environment: CliEnvironment): Promise<number> {
     }
     return await runCommand(environment, invocation.command, new ParsedArguments(invocation.values));
   } catch (error) {
+    const args = new ParsedArguments({ json: environment.argv.includes('--json') });
     const exitCode = exitCodeOf(error);
-    plain.error(error, exitCode);
+    (await outputFor(environment, args)).error(error, exitCode);
     return exitCode;
   }
 }
@@ -46,8 +44,7 @@ async function runCommand(
   args: ParsedArguments,
 ): Promise<number> {
   const { prepareSession } = await import('./prepare-session.ts');
-  const { redactorOf } = await import('./redaction.ts');
-  const output = outputFor(environment, args, redactorOf(environment.env));
+  const output = await outputFor(environment, args);
   using progress = new ProgressDisplay({
     mode: progressMode(environment, args),
     stream: environment.stderr,
@@ -66,17 +63,14 @@ async function runCommand(
   }
 }
 
-function outputFor(
-  environment: CliEnvironment,
-  args: ParsedArguments,
-  redact: (text: string) => string,
-): OutputWriter {
+async function outputFor(environment: CliEnvironment, args: ParsedArguments): Promise<OutputWriter> {
+  const { redactorOf } = await import('./redaction.ts');
   return new OutputWriter({
     json: args.boolean('json'),
     quiet: args.boolean('quiet'),
     stdout: environment.stdout,
     stderr: environment.stderr,
-    redact,
+    redact: redactorOf(environment.env),
   });
 }
 
@@ -88,6 +82,7 @@ function progressMode(environment: CliEnvironment, args: ParsedArguments): Progr
 }
 
 async function epilogue(environment: CliEnvironment): Promise<string> {
+  if (!environment.argv.some((word) => HELP_WORDS.has(word))) return '';
   const { findOtherNeon } = await import('./other-neon.ts');
   const other = await findOtherNeon(environment.env);
   const lines = ['Credentials come from the environment, never from flags: see "Credentials" in the README.'];

@@ -1,20 +1,24 @@
-import { randomBytes } from 'node:crypto';
-import type { FormatServices, RecoveredDirectory, RecoverRequest } from '@neon-snapshot/format-core';
+import {
+  createFormatServices,
+  type FormatServices,
+  type RecoveredDirectory,
+  type RecoverRequest,
+} from '@neon-snapshot/format-core';
 import { openLocation, type Session, type StorageRole } from './session.ts';
 
-/** What formats get injected: further locations, time, randomness, warnings and, where asked for, recovery by Postgres. */
+/** What formats get injected: further locations, time, randomness, warnings and recovery by Postgres. */
 export function formatServices(session: Session, role: StorageRole): FormatServices {
-  return {
+  return createFormatServices({
     openStorage: (url, { access }) => openLocation(session, url, { role, access }),
-    recover: (request) => recoverInScratch(request),
-    now: () => new Date(),
-    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    recover: recoverInScratch,
     warn: (message) => session.output.warn(message),
-  };
+  });
 }
 
+/** The machine's own Postgres is the likelier maker of the directory, and reads every compression that it wrote. */
 async function recoverInScratch(request: RecoverRequest): Promise<RecoveredDirectory> {
   const { findPostgres, recoverDataDirectory } = await import('@neon-snapshot/postgres-process');
-  const installation = await findPostgres({ major: request.postgresMajor });
-  return recoverDataDirectory({ dataDirectory: request.dataDirectory, installation, signal: request.signal });
+  const { signal } = request;
+  const installation = await findPostgres({ major: request.postgresMajor, prefer: 'system', signal });
+  return recoverDataDirectory({ dataDirectory: request.dataDirectory, installation, signal });
 }

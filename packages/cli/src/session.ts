@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { FormatPlugin, ProgressListener } from '@neon-snapshot/format-core';
-import { openStorage, type PluginRegistry, type Storage, withRateLimit } from '@neon-snapshot/storage-core';
+import { openStorage, type PluginRegistry, type Storage } from '@neon-snapshot/storage-core';
 import type { ParsedArguments } from './arguments.ts';
 import type { OutputWriter } from './output/writer.ts';
 
@@ -28,16 +28,17 @@ const CONCURRENCY_MAX = 64;
 const CONCURRENCY_DEFAULT_MAX = 8;
 
 /** Opens a storage URL with the credentials of its role. */
-export async function openLocation(session: Session, url: string, request: OpenRequest): Promise<Storage> {
-  const storage = await openStorage(session.registry, url, {
+export function openLocation(session: Session, url: string, request: OpenRequest): Promise<Storage> {
+  const { bytesPerSecondMax } = request;
+  return openStorage(session.registry, url, {
     role: request.role,
     access: request.access,
     env: session.env,
     baseDirectory: session.currentDirectory,
     signal: session.signal,
+    warn: (message) => session.output.warn(message),
+    ...(bytesPerSecondMax === undefined ? {} : { bytesPerSecondMax }),
   });
-  const rate = request.bytesPerSecondMax;
-  return rate === undefined ? storage : withRateLimit(storage, { bytesPerSecondMax: rate });
 }
 
 /** The plugin of a format; an unknown name is an error that lists the known ones. */

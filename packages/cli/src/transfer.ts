@@ -8,14 +8,19 @@ import {
 } from '@neon-snapshot/format-core';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError } from './cli-error.ts';
+import { assertFlagsAreUsed, formatOptions } from './format-options.ts';
 import { formatServices } from './services.ts';
 import { concurrencyOf, type Session, type StorageRole } from './session.ts';
 
+/** One side of a transfer. */
 export interface TransferEnd {
   readonly format: FormatPlugin;
   readonly storage: Storage;
-  readonly options: FormatOptions;
   readonly role: StorageRole;
+  /** It lies at `--snapshot_path`: `--format_option` is meant for it. */
+  readonly isSnapshotPath: boolean;
+  /** Format options that the command itself decides. */
+  readonly fixed?: FormatOptions;
 }
 
 export interface TransferOutcome {
@@ -31,22 +36,31 @@ export async function transferSnapshot(
   to: TransferEnd,
 ): Promise<TransferOutcome> {
   assertDirections(from.format, to.format);
-  const concurrency = concurrencyOf(session.args);
-  const shared = { onProgress: session.onProgress, signal: session.signal, concurrency };
+  const { args } = session;
+  const readSide = { ...from, direction: 'read', args } as const;
+  const writeSide = { ...to, direction: 'write', args } as const;
+  assertFlagsAreUsed(args, [readSide, writeSide]);
+  const shared = {
+    onProgress: session.onProgress,
+    signal: session.signal,
+    concurrency: concurrencyOf(args),
+  };
+  const writeOptions = formatOptions(writeSide);
   await using reader = await from.format.openReader({
     ...shared,
     storage: from.storage,
-    options: from.options,
+    options: formatOptions(readSide),
     services: formatServices(session, from.role),
+    pagesVerifiedDownstream: to.format.capability.verifiesPages === true,
   });
   const writer = await to.format.openWriter({
     ...shared,
     storage: to.storage,
-    options: to.options,
+    options: writeOptions,
     services: formatServices(session, to.role),
     source: describeSource(reader, from.format.name),
   });
-  if (session.args.boolean('dry_run')) {
+  if (args.boolean('dry_run')) {
     await writer.abort();
     return { info: reader.info };
   }
@@ -54,18 +68,10 @@ export async function transferSnapshot(
 }
 
 function assertDirections(from: FormatPlugin, to: FormatPlugin): void {
-  if (!from.capability.reads) {
-    throw new CliError(
-      'CLI_FORMAT_UNKNOWN',
-      'open format',
-      `the format ${from.name} can only be written, not read`,
-    );
-  }
-  if (!to.capability.writes) {
-    throw new CliError(
-      'CLI_FORMAT_UNKNOWN',
-      'open format',
-      `the format ${to.name} can only be read, not written`,
-    );
-  }
+  if (!from.capability.reads) throw oneWay(`the format ${from.name} can only be written, not read`);
+  if (!to.capability.writes) throw oneWay(`the format ${to.name} can only be read, not written`);
+}
+
+function oneWay(message: string): CliError {
+  return new CliError('CLI_FORMAT_ONE_WAY', 'open format', message);
 }

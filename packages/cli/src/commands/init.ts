@@ -1,36 +1,43 @@
 import { randomBytes } from 'node:crypto';
 import type { FormatPlugin } from '@neon-snapshot/format-core';
+import { initdbObjectKey } from '@neon-snapshot/neon-layer';
 import { formatLsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError, usageError } from '../cli-error.ts';
-import { type ClusterDirectory, makeCluster } from '../empty-cluster.ts';
-import { formatOptions } from '../format-options.ts';
+import { makeCluster } from '../empty-cluster.ts';
+import { formatBytes } from '../output/units.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT, loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
-import { assertNoRepository, createRepository } from '../repository.ts';
+import { assertNoRepository, createRepository, idArgument } from '../repository.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { sourceFormat } from '../source-format.ts';
+import { savedStorageDest } from '../storage-dest-url.ts';
 import { type TransferOutcome, transferSnapshot } from '../transfer.ts';
 
-const NEW_CLUSTER_FLAGS = ['pg_version', 'superuser', 'locale'] as const;
+const NEW_CLUSTER_FLAGS = ['pg_version', 'superuser', 'locale', 'data_checksums'] as const;
+const IMPORT_FLAGS = ['snapshot_format', 'recover', 'ignore_page_errors', 'format_option'] as const;
 
 /** `neon init`: a new cluster, or the snapshot at `--snapshot_path`, becomes the first snapshot of `storage_dest`. */
 export async function run(session: Session): Promise<CommandResult> {
   const destinationUrl = session.args.requiredString('storage_dest');
+  assertFlagsFit(session);
+  const ids = {
+    tenantId: idArgument(session.args, 'tenant_id') ?? randomId(),
+    timelineId: idArgument(session.args, 'timeline') ?? randomId(),
+  };
   await assertNoRepository(session);
-  const ids = { tenantId: idOf(session, 'tenant_id'), timelineId: idOf(session, 'timeline') };
   await using destination = await openLocation(session, destinationUrl, {
     role: 'storage',
     access: 'write',
     bytesPerSecondMax: session.args.bytes('max_rate'),
   });
-  await assertNoTenant(session, destination, destinationUrl);
+  await assertNoTenant(session, destination);
   const outcome = await importInto(session, destination, ids);
   if (outcome.written !== undefined) {
     await createRepository(session, {
-      storageDest: destinationUrl,
+      storageDest: await savedStorageDest(session, destinationUrl),
       ...ids,
-      pgVersion: outcome.info.postgresMajor,
+      postgresMajor: outcome.info.postgresMajor,
     });
   }
   return describeOutcome(outcome, { ...ids, storageDest: destination.url });
@@ -41,33 +48,48 @@ interface Ids {
   readonly timelineId: string;
 }
 
+function assertFlagsFit({ args }: Session): void {
+  const isImport = args.string('snapshot_path') !== undefined;
+  for (const flag of isImport ? NEW_CLUSTER_FLAGS : IMPORT_FLAGS) {
+    if (!args.has(flag)) continue;
+    throw usageError(
+      isImport
+        ? `--${flag} is for a new cluster; an import takes it from --snapshot_path`
+        : `--${flag} is for an import; it needs --snapshot_path`,
+    );
+  }
+}
+
 async function importInto(session: Session, destination: Storage, ids: Ids): Promise<TransferOutcome> {
   const path = session.args.string('snapshot_path');
   if (path === undefined) return importNewCluster(session, destination, ids);
-  for (const flag of NEW_CLUSTER_FLAGS) {
-    if (session.args.string(flag) !== undefined)
-      throw usageError(`--${flag} is for a new cluster; an import takes it from --snapshot_path`);
-  }
   await using source = await openLocation(session, path, { role: 'snapshot', access: 'read' });
   const format = await sourceFormat(session, source);
   return transfer(session, { source, format, destination, ids, isSnapshotPath: true });
 }
 
 async function importNewCluster(session: Session, destination: Storage, ids: Ids): Promise<TransferOutcome> {
-  if (session.args.string('snapshot_format') !== undefined)
-    throw usageError('--snapshot_format needs --snapshot_path');
-  await using cluster: ClusterDirectory = await makeCluster(session);
+  await using cluster = await makeCluster(session);
   await using source = await openLocation(session, cluster.dataDirectory, {
     role: 'snapshot',
     access: 'read',
   });
   const format = await loadFormat(session, DATA_DIRECTORY_FORMAT);
-  if (!session.args.boolean('dry_run')) {
-    session.output.note('storing initdb.tar.zst');
+  const request = { source, format, destination, ids, isSnapshotPath: false };
+  if (session.args.boolean('dry_run')) return transfer(session, request);
+  const archiveKey = initdbObjectKey(ids.tenantId, ids.timelineId);
+  try {
+    session.output.note(`storing ${archiveKey}`);
     const { writeInitdbArchive } = await loadNeonFormat();
     await writeInitdbArchive(destination, { ...ids, source, signal: session.signal });
+    return await transfer(session, request);
+  } catch (error) {
+    // Not with the session's signal: an interrupted import has to clean up too.
+    await destination.delete([archiveKey]).catch((cause: unknown) => {
+      session.output.warn(`${archiveKey} could not be removed again: ${String(cause)}`);
+    });
+    throw error;
   }
-  return transfer(session, { source, format, destination, ids, isSnapshotPath: false });
 }
 
 interface ImportRequest {
@@ -79,50 +101,31 @@ interface ImportRequest {
 }
 
 async function transfer(session: Session, request: ImportRequest): Promise<TransferOutcome> {
-  const { args } = session;
+  const { source, format, destination, ids, isSnapshotPath } = request;
   const neon = await loadFormat(session, STORAGE_DEST_FORMAT);
-  const fixed = { tenant_id: request.ids.tenantId, timeline_id: request.ids.timelineId };
+  const fixed = { tenant_id: ids.tenantId, timeline_id: ids.timelineId };
   return transferSnapshot(
     session,
-    {
-      format: request.format,
-      storage: request.source,
-      options: formatOptions({
-        format: request.format,
-        direction: 'read',
-        args,
-        isSnapshotPath: request.isSnapshotPath,
-      }),
-      role: 'snapshot',
-    },
-    {
-      format: neon,
-      storage: request.destination,
-      options: formatOptions({ format: neon, direction: 'write', args, isSnapshotPath: false, fixed }),
-      role: 'storage',
-    },
+    { format, storage: source, role: 'snapshot', isSnapshotPath },
+    { format: neon, storage: destination, role: 'storage', isSnapshotPath: false, fixed },
   );
 }
 
-async function assertNoTenant(session: Session, destination: Storage, url: string): Promise<void> {
+async function assertNoTenant(session: Session, destination: Storage): Promise<void> {
   const { listTenantIds } = await loadNeonFormat();
-  const tenants = await listTenantIds(destination, { signal: session.signal });
-  const [first] = tenants;
+  const [first, ...others] = await listTenantIds(destination, { signal: session.signal });
   if (first === undefined) return;
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
   throw new CliError(
     'CLI_DESTINATION_IN_USE',
     'init',
-    `${destination.url} already holds tenant ${first}${tenants.length > 1 ? ` and ${tenants.length - 1} more` : ''}; to use it here: neon start --storage_dest=${url}; to make a new cluster name another prefix`,
+    `${destination.url} already holds tenant ${first}${more}; to use it here: neon start --storage_dest=${destination.url}; to make a new cluster name another prefix`,
     { storageDest: destination.url, tenantId: first },
   );
 }
 
-function idOf(session: Session, flag: string): string {
-  const given = session.args.string(flag);
-  if (given === undefined) return randomBytes(16).toString('hex');
-  if (!/^[0-9a-f]{32}$/.test(given))
-    throw usageError(`--${flag} must be 32 lower-case hex digits, found ${given}`);
-  return given;
+function randomId(): string {
+  return randomBytes(16).toString('hex');
 }
 
 function describeOutcome(
@@ -149,7 +152,7 @@ function describeOutcome(
       : [
           `tenant    ${facts.tenantId}`,
           `timeline  ${facts.timelineId}`,
-          `snapshot  Postgres ${info.postgresMajor} at ${lsn}, ${written.objectsWritten} objects, ${written.bytesWritten} bytes in ${facts.storageDest}`,
+          `snapshot  Postgres ${info.postgresMajor} at ${lsn}, ${written.objectsWritten} objects, ${formatBytes(written.bytesWritten)} in ${facts.storageDest}`,
           'next      neon export --snapshot_path=DIRECTORY --snapshot_format=pgdata',
         ];
   return { command: 'init', lines, data };

@@ -1,0 +1,29 @@
+import { CliError, usageError } from '../cli-error.ts';
+import { INSPECTORS } from '../inspect/inspectors.ts';
+import { openTarget } from '../inspect/open-target.ts';
+import { INSPECT_KINDS, recognise } from '../inspect/recognise.ts';
+import type { CommandResult } from '../output/writer.ts';
+import type { Session } from '../session.ts';
+
+/** `neon inspect FILE|URL`: what a binary file or an object of a bucket says, field by field. */
+export async function run(session: Session): Promise<CommandResult> {
+  const text = session.args.string('target');
+  if (text === undefined) throw usageError('name a file or URL: neon inspect FILE|URL');
+  const { storage, target } = await openTarget(session, text);
+  await using _storage = storage;
+  const kind = recognise(target);
+  if (kind === undefined) {
+    throw new CliError(
+      'CLI_UNKNOWN_FILE',
+      'inspect',
+      `${text} is nothing that neon can explain, by its name or its first bytes; it explains: ${INSPECT_KINDS.join(', ')}`,
+      { target: text, sizeBytes: target.sizeBytes },
+    );
+  }
+  const inspection = await INSPECTORS[kind](target);
+  return {
+    command: 'inspect',
+    lines: [`${text}: ${kind}, ${target.sizeBytes} bytes`, ...inspection.lines],
+    data: { target: text, kind, sizeBytes: target.sizeBytes, ...inspection.data },
+  };
+}

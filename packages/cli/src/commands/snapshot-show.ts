@@ -1,0 +1,137 @@
+import { isFormatError, type SnapshotInfo } from '@neon-snapshot/format-core';
+import { formatLsn } from '@neon-snapshot/postgres';
+import type { Storage } from '@neon-snapshot/storage-core';
+import { formatOptions } from '../format-options.ts';
+import { formatBytes } from '../output/units.ts';
+import type { CommandResult, JsonValue } from '../output/writer.ts';
+import { loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
+import { timelineOf } from '../repository.ts';
+import { formatServices } from '../services.ts';
+import { concurrencyOf, loadFormat, openLocation, type Session, type StorageRole } from '../session.ts';
+import { sourceFormat } from '../source-format.ts';
+import { timelineData } from '../timeline-facts.ts';
+
+interface SnapshotPlace {
+  readonly storage: Storage;
+  readonly role: StorageRole;
+  readonly formatName: string;
+  readonly tenantId?: string | undefined;
+  readonly timelineId?: string | undefined;
+}
+
+/** `neon snapshot show`: one snapshot of any format at `--snapshot_path`, or the newest one of a timeline. */
+export async function run(session: Session): Promise<CommandResult> {
+  const path = session.args.string('snapshot_path');
+  if (path !== undefined) {
+    await using storage = await openLocation(session, path, { role: 'snapshot', access: 'read' });
+    const format = await sourceFormat(session, storage);
+    return show(session, { storage, role: 'snapshot', formatName: format.name });
+  }
+  const { storageDest, tenantId, timelineId } = await timelineOf(session);
+  await using storage = await openLocation(session, storageDest, { role: 'storage', access: 'read' });
+  return show(session, { storage, role: 'storage', formatName: STORAGE_DEST_FORMAT, tenantId, timelineId });
+}
+
+async function show(session: Session, place: SnapshotPlace): Promise<CommandResult> {
+  const info = await readInfo(session, place);
+  const timelines = await timelinesOf(session, place);
+  const facts = {
+    url: place.storage.url,
+    snapshotFormat: place.formatName,
+    ...(info === undefined ? {} : infoData(info)),
+  };
+  return {
+    command: 'snapshot show',
+    lines: [
+      `snapshot     ${place.storage.url} (${place.formatName})`,
+      ...(info === undefined
+        ? ['facts of the cluster need WAL to be applied, which this version cannot do']
+        : infoLines(info)),
+      ...timelines.flatMap((timeline) => timelineLines(timeline)),
+    ],
+    data: { ...facts, timelines },
+  };
+}
+
+async function readInfo(session: Session, place: SnapshotPlace): Promise<SnapshotInfo | undefined> {
+  const format = await loadFormat(session, place.formatName);
+  const fixed =
+    place.role === 'storage' ? { tenant_id: place.tenantId, timeline_id: place.timelineId } : undefined;
+  const options = formatOptions({
+    format,
+    direction: 'read',
+    args: session.args,
+    isSnapshotPath: place.role === 'snapshot',
+    ...(fixed === undefined ? {} : { fixed }),
+  });
+  try {
+    await using reader = await format.openReader({
+      storage: place.storage,
+      options,
+      services: formatServices(session, place.role),
+      signal: session.signal,
+      concurrency: concurrencyOf(session.args),
+    });
+    return reader.info;
+  } catch (error) {
+    if (isFormatError(error, 'FORMAT_NEEDS_REDO')) return undefined;
+    throw error;
+  }
+}
+
+/** The timelines that are meant, where the format has any. */
+async function timelinesOf(
+  session: Session,
+  place: SnapshotPlace,
+): Promise<readonly { readonly [key: string]: JsonValue }[]> {
+  if (place.formatName !== STORAGE_DEST_FORMAT) return [];
+  const { listTimelines } = await loadNeonFormat();
+  const all = await listTimelines(place.storage, { tenantId: place.tenantId, signal: session.signal });
+  return all
+    .filter((timeline) => timeline.index !== undefined)
+    .filter((timeline) => place.timelineId === undefined || timeline.timelineId === place.timelineId)
+    .map(timelineData);
+}
+
+function infoData(info: SnapshotInfo): { readonly [key: string]: JsonValue } {
+  return {
+    systemIdentifier: info.systemIdentifier.toString(),
+    postgresMajor: info.postgresMajor,
+    catalogVersion: info.catalogVersion,
+    lsn: formatLsn(info.lsn),
+    timeLineId: info.timeLineId,
+    dataChecksums: info.dataChecksums,
+    consistent: info.consistency.kind === 'consistent',
+    walSegmentSizeBytes: info.walSegmentSizeBytes,
+    tablespaces: info.tablespaces.map(({ oid, location }) => ({ oid, location })),
+    bytesTotal: info.bytesTotal ?? null,
+    replicationSlots: [...info.features.replicationSlots],
+  };
+}
+
+function infoLines(info: SnapshotInfo): string[] {
+  const { consistency } = info;
+  const state =
+    consistency.kind === 'consistent'
+      ? 'consistent'
+      : `needs WAL from ${formatLsn(consistency.fromLsn)} up to ${formatLsn(consistency.upToLsn)}`;
+  return [
+    `Postgres     ${info.postgresMajor}, system identifier ${info.systemIdentifier}`,
+    `ends at      ${formatLsn(info.lsn)} on TimeLineID ${info.timeLineId}, ${state}`,
+    `checksums    ${info.dataChecksums ? 'on' : 'off'}`,
+    ...(info.bytesTotal === undefined ? [] : [`size         ${formatBytes(info.bytesTotal)}`]),
+    ...info.tablespaces.map(({ oid, location }) => `tablespace   ${oid} at ${location}`),
+    ...info.features.replicationSlots.map((slot) => `slot         ${slot}`),
+  ];
+}
+
+function timelineLines(timeline: { readonly [key: string]: JsonValue }): string[] {
+  return [
+    `tenant       ${String(timeline.tenantId)}`,
+    `timeline     ${String(timeline.timelineId)}, ${String(timeline.state)}`,
+    `layers       ${String(timeline.layerCount)}, ${formatBytes(Number(timeline.layerBytes))} stored`,
+    ...(timeline.ancestorTimelineId === null
+      ? []
+      : [`branched     from ${String(timeline.ancestorTimelineId)} at ${String(timeline.ancestorLsn)}`]),
+  ];
+}
