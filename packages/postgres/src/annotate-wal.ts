@@ -34,7 +34,8 @@ export function* annotateWalSegment(bytes: Uint8Array): Generator<Annotation> {
   const segment = openSegment(bytes);
   const records = readWalRecords({
     ...segment,
-    segment: (segno) => (segno === Number(segment.start / BigInt(segment.segmentSize)) ? bytes : undefined),
+    segment: (segno) =>
+      segno === Number(segment.start / BigInt(segment.segmentSize)) ? segment.bytes : undefined,
   });
   let nextPage = 0;
   let end: Annotation | undefined;
@@ -65,7 +66,20 @@ function openSegment(bytes: Uint8Array): Segment {
     });
   }
   assertWalSegmentSize(segment.segmentSize);
-  return { bytes, start: pageAddress, segmentSize: segment.segmentSize, major };
+  if (pageAddress % BigInt(segment.segmentSize) !== 0n) {
+    throw new PostgresFormatError({
+      code: 'POSTGRES_INVALID',
+      operation,
+      message: `The first page has address ${formatLsn(pageAddress)}, where no segment of ${segment.segmentSize} bytes starts`,
+      context: { pageAddress: formatLsn(pageAddress), segmentSize: segment.segmentSize },
+    });
+  }
+  return {
+    bytes: bytes.subarray(0, segment.segmentSize),
+    start: pageAddress,
+    segmentSize: segment.segmentSize,
+    major,
+  };
 }
 
 function nextRecord(

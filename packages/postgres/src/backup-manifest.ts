@@ -141,7 +141,8 @@ export function parseBackupManifest(bytes: Uint8Array): BackupManifest {
   }
   // A JSON number loses digits above 2^53. Quotes inside strings are escaped, so this is the key itself.
   const identifier = /"System-Identifier"\s*:\s*(\d{1,20})\b/.exec(text)?.[1];
-  if ((version === 2) !== (identifier !== undefined)) throw invalid('system identifier');
+  const isU64 = identifier === undefined || BigInt(identifier) < 1n << 64n;
+  if (!isU64 || (version === 2) !== (identifier !== undefined)) throw invalid('System-Identifier');
   return {
     version,
     ...(identifier === undefined ? {} : { systemIdentifier: BigInt(identifier) }),

@@ -1,4 +1,4 @@
-/** The checksum of one page (checksum_impl.h), in plain JavaScript: about 4 µs. For many pages see {@link createPageChecksums}. */
+/** The checksum of one page (checksum_impl.h), in plain JavaScript: 4 µs or more. For many pages see {@link createPageChecksums}. */
 import { BLCKSZ } from './page.ts';
 import { PostgresFormatError } from './postgres-format-error.ts';
 

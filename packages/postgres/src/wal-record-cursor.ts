@@ -72,6 +72,9 @@ interface Page {
 /** How far behind a fault a newer record is looked for: 4 segments of 16 MiB. */
 const SEARCH_PAGES_MAX = 8192;
 
+/** No server ever gets here; below it no address that is computed from one passes 64 bits. */
+const ADDRESS_MAX = (1n << 64n) - (1n << 32n);
+
 /** Reads single records of a {@link WalSource} at given places. */
 export class RecordCursor {
   readonly #source: WalSource;
@@ -126,7 +129,7 @@ export class RecordCursor {
     const adjacent = this.#adjacentRecord(position);
     if (adjacent !== undefined) return adjacent;
     let address = lsn(position - (position % BigInt(WAL_PAGE_SIZE)));
-    for (let pages = 0; pages < SEARCH_PAGES_MAX; pages++) {
+    for (let pages = 0; pages < SEARCH_PAGES_MAX && address <= ADDRESS_MAX; pages++) {
       address = lsn(address + BigInt(WAL_PAGE_SIZE));
       if (this.#segmentAt(address) === undefined) return undefined;
       const page = this.#page(address);
@@ -217,7 +220,7 @@ export class RecordCursor {
     if (this.#lastPage?.address === address) return this.#lastPage;
     const segment = this.#segmentAt(address);
     const offset = Number(address % BigInt(this.#source.segmentSize));
-    if (segment === undefined || offset + WAL_PAGE_SIZE > segment.length) {
+    if (segment === undefined || offset + WAL_PAGE_SIZE > segment.length || address > ADDRESS_MAX) {
       return fault('no-segment', `there is no WAL at ${formatLsn(address)}`);
     }
     const bytes = segment.subarray(offset, offset + WAL_PAGE_SIZE);

@@ -4,7 +4,7 @@ import { inflateRawSync } from 'node:zlib';
 import { CONTROL_FILE_SIZE } from '../control-file-layout.ts';
 import { SUPPORTED_MAJORS } from '../postgres-major.ts';
 
-export interface PageFixture {
+interface PageFixture {
   readonly relation: string;
   readonly fork: string;
   readonly block: number;
@@ -13,7 +13,7 @@ export interface PageFixture {
   readonly bytes: Uint8Array;
 }
 
-export interface WalRecordFacts {
+interface WalRecordFacts {
   readonly start_lsn: string;
   readonly end_lsn: string;
   readonly prev_lsn: string;
