@@ -85,6 +85,7 @@ export {
 } from './layer-error.ts';
 export { type LayerEntry, LayerFile, type OpenLayerOptions, type ReadOptions } from './layer-file.ts';
 export { BLOB_BYTES_MAX, BLOCK_SIZE, CLOG_PAGE_BYTES_MAX, LAYER_BYTES_MAX } from './layer-format.ts';
+export { LayerMap, type LayerSearchResult } from './layer-map.ts';
 export {
   formatLayerName,
   isL0,
@@ -94,6 +95,7 @@ export {
   parseLayerName,
   parseLayerObjectName,
 } from './layer-name.ts';
+export { BATCH_PAGES_MAX, type PageBatch, type PageRun } from './page-batch.ts';
 export {
   blobRoom,
   createPageCompressor,
@@ -108,6 +110,7 @@ export {
   type PageDecompressor,
   type PageDecompressorOptions,
 } from './page-decompressor.ts';
+export type { RedoFunction, RedoRecord, RedoRequest } from './redo.ts';
 export {
   type IndexObjectOptions,
   indexObjectKey,
@@ -129,6 +132,15 @@ export {
   encodeReplOriginValue,
   encodeSizeValue,
 } from './scalar-value.ts';
+export { isLocalKey, type Sharding, shardOfKey } from './shard.ts';
+export {
+  type GenerationObject,
+  type ListingOptions,
+  listIndexes,
+  listManifests,
+  listTenants,
+  listTimelines,
+} from './storage-listing.ts';
 export {
   encodeTenantManifest,
   type OffloadedTimeline,
@@ -136,5 +148,19 @@ export {
   type TenantManifest,
 } from './tenant-manifest.ts';
 export { hasPrevRecord, type TimelineMetadata } from './timeline-metadata.ts';
+export {
+  type LoadTimelineOptions,
+  loadManifest,
+  loadTimeline,
+  type StoredLayer,
+  type TimelineSource,
+} from './timeline-source.ts';
+export {
+  type KeyValue,
+  openTimelineView,
+  READ_AHEAD_BYTES_DEFAULT,
+  TimelineView,
+  type TimelineViewOptions,
+} from './timeline-view.ts';
 export { decodeValue, encodeValue, type Value, willInit } from './value.ts';
 export type { NeonWalRecord } from './wal-record.ts';

@@ -173,6 +173,12 @@ export function isInheritedKey(key: Uint8Array): boolean {
   return kind !== KIND_CONTROL || compareKeys(key, AUX_FILES_V1_KEY) !== 0;
 }
 
+/** True in the ranges where a missing key is no error and an empty value means none. */
+export function isSparseKey(key: Uint8Array): boolean {
+  const kind = key[0] ?? 0;
+  return kind >= 0x60 && kind < 0x7f;
+}
+
 /** Throws unless the array has the length of a key. */
 export function assertKey(key: Uint8Array): Uint8Array {
   if (key.length !== KEY_SIZE) {

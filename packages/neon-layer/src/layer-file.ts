@@ -182,6 +182,11 @@ export class LayerFile {
     return naming(this.objectKey, () => this.#bytes.read(span.offset, span.length, options.signal));
   }
 
+  /** Reads the index's root, so that later walks begin at once. */
+  async readRoot(): Promise<void> {
+    await naming(this.objectKey, () => this.#readNode(this.summary.indexRootBlock));
+  }
+
   #offsetOf(leaf: BtreeNode, index: number): number {
     const value = leaf.valueAt(index);
     return this.desc.kind === 'image' ? value : Math.floor(value / 2);

@@ -1,0 +1,219 @@
+import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
+import type { Storage } from '@neon-snapshot/storage-core';
+import { BlockCache } from './block-cache.ts';
+import { blobAt, type FetchedUnit, type FetchOptions, fetchUnit } from './fetch-unit.ts';
+import { isSparseKey, KEY_SIZE, nextKey } from './key.ts';
+import type { KeyRange } from './key-range.ts';
+import type { KeyFilter } from './key-unit.ts';
+import { NeonLayerError } from './layer-error.ts';
+import type { ReadOptions } from './layer-file.ts';
+import { OpenLayers } from './open-layers.ts';
+import { batchesOf, type PageBatch } from './page-batch.ts';
+import { createPageDecompressor, type PageDecompressor } from './page-decompressor.ts';
+import { planUnits } from './plan-units.ts';
+import { prefetch } from './prefetch.ts';
+import { planSegments, planSteps } from './read-steps.ts';
+import type { RedoFunction } from './redo.ts';
+import { isLocalKey, type Sharding } from './shard.ts';
+import {
+  type LoadTimelineOptions,
+  loadManifest,
+  loadTimeline,
+  type TimelineSource,
+} from './timeline-source.ts';
+import { valueSizeMax } from './value-limit.ts';
+
+/** Stored bytes that are fetched ahead by one scan. */
+export const READ_AHEAD_BYTES_DEFAULT: number = 8 * 1024 * 1024;
+
+export interface TimelineViewOptions {
+  /** Between the GC cutoff and `disk_consistent_lsn`, which is the default. */
+  readonly lsn?: Lsn | undefined;
+  /** Makes states from WAL records; without one, a key that needs it is `NEON_LAYER_NEEDS_REDO`. */
+  readonly redo?: RedoFunction | undefined;
+  /** Memory for index blocks; default 16 MiB. */
+  readonly cacheBytes?: number | undefined;
+  /** Default {@link READ_AHEAD_BYTES_DEFAULT}. */
+  readonly readAheadBytes?: number | undefined;
+}
+
+export interface KeyValue {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** What views of one timeline at different LSNs share. */
+interface SharedParts {
+  readonly layers: OpenLayers;
+  readonly decompressor: PageDecompressor;
+  readonly sharding: Sharding | undefined;
+  readonly options: TimelineViewOptions;
+}
+
+/** Opens the newest state of a timeline in a storage, or an older one. Reads indexes only. */
+export async function openTimelineView(
+  storage: Storage,
+  options: LoadTimelineOptions & TimelineViewOptions,
+): Promise<TimelineView> {
+  return TimelineView.open(storage, await loadTimeline(storage, options), options);
+}
+
+/**
+ * A timeline at one LSN: every key's newest state at or below it, over delta and image layers and ancestors. Any number of
+ * reads may go on at once.
+ */
+export class TimelineView {
+  readonly source: TimelineSource;
+  readonly lsn: Lsn;
+  readonly #shared: SharedParts;
+
+  /** Opens a timeline that was loaded. Throws `NEON_LAYER_LSN_OUT_OF_RANGE`. */
+  static async open(
+    storage: Storage,
+    source: TimelineSource,
+    options: TimelineViewOptions & ReadOptions = {},
+  ): Promise<TimelineView> {
+    const cache = new BlockCache(
+      options.cacheBytes === undefined ? {} : { sizeMaxBytes: options.cacheBytes },
+    );
+    const layers = new OpenLayers({ storage, tenantId: source.tenant.tenantId, cache });
+    const sharding = await shardingOf(storage, source, options);
+    const shared = { layers, decompressor: createPageDecompressor(), sharding, options };
+    return new TimelineView(source, options.lsn ?? source.index.metadata.diskConsistentLsn, shared);
+  }
+
+  private constructor(source: TimelineSource, lsn: Lsn, shared: SharedParts) {
+    checkLsn(source, lsn);
+    this.source = source;
+    this.lsn = lsn;
+    this.#shared = shared;
+  }
+
+  /** The same timeline at another LSN; caches are shared. */
+  at(lsn: Lsn): TimelineView {
+    return new TimelineView(this.source, lsn, this.#shared);
+  }
+
+  /**
+   * The value of a key, or undefined where the timeline has none. Of a key in the sparse ranges an empty value is none.
+   * A clog page may have 8200 bytes.
+   */
+  async get(key: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
+    const steps = planSteps(this.source, key, this.lsn);
+    if (steps.length === 0) return undefined;
+    const segment = { range: { start: key, end: nextKey(key) }, steps };
+    const units = planUnits([segment], { ...this.#planOptions(options), filter: this.#wanted(), keysMax: 1 });
+    for await (const unit of units) {
+      const fetched = await fetchUnit(unit, this.#fetchOptions(options.signal));
+      for (const { value } of this.#decode(fetched)) return value;
+    }
+    return undefined;
+  }
+
+  /** All keys of a range with their values, in key order, in groups of bounded size. */
+  async *scan(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<readonly KeyValue[]> {
+    for await (const fetched of this.#fetch(range, this.#wanted(), options)) {
+      const entries = this.#decode(fetched);
+      if (entries.length > 0) yield entries;
+    }
+  }
+
+  /** The relation pages of a range as they are stored, in key order; all other keys are left out. */
+  async *readPages(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<PageBatch> {
+    const wanted = this.#wanted();
+    const filter: KeyFilter = (keys, offset) => isPage(keys, offset) && wanted(keys, offset);
+    for await (const fetched of this.#fetch(range, filter, options)) yield* batchesOf(fetched);
+  }
+
+  /** Frees what is held outside of the heap. */
+  close(): void {
+    this.#shared.decompressor.close();
+  }
+
+  #fetch(range: KeyRange, filter: KeyFilter, { signal }: ReadOptions): AsyncGenerator<FetchedUnit> {
+    const segments = planSegments(this.source, range, this.lsn);
+    return prefetch(planUnits(segments, { ...this.#planOptions({ signal }), filter }), {
+      fetch: (unit, unitSignal) => fetchUnit(unit, this.#fetchOptions(unitSignal)),
+      sizeOf: (unit) => unit.storedBytes,
+      sizeMax: this.#shared.options.readAheadBytes ?? READ_AHEAD_BYTES_DEFAULT,
+      signal,
+    });
+  }
+
+  #planOptions({ signal }: ReadOptions): {
+    readonly layers: OpenLayers;
+    readonly signal?: AbortSignal | undefined;
+  } {
+    return { layers: this.#shared.layers, signal };
+  }
+
+  #fetchOptions(signal: AbortSignal | undefined): FetchOptions {
+    const { decompressor, options } = this.#shared;
+    return { lsn: this.lsn, redo: options.redo, decompressor, signal };
+  }
+
+  #decode(fetched: FetchedUnit): readonly KeyValue[] {
+    const { unit, values } = fetched;
+    const entries: KeyValue[] = [];
+    for (let i = 0; i < unit.count; i += 1) {
+      const key = unit.keys.slice(i * KEY_SIZE, (i + 1) * KEY_SIZE);
+      const value =
+        values.get(i) ??
+        this.#shared.decompressor.decodeBlob(blobAt(fetched, i), { sizeMaxBytes: valueSizeMax(key) });
+      if (value.length > 0 || !isSparseKey(key)) entries.push({ key, value });
+    }
+    return entries;
+  }
+
+  /** In a sharded tenant, layers from before the split hold the pages of other shards too. */
+  #wanted(): KeyFilter {
+    const { sharding } = this.#shared;
+    if (sharding === undefined) return () => true;
+    return (keys, offset) => isLocalKey(keys.subarray(offset, offset + KEY_SIZE), sharding);
+  }
+}
+
+/** True for a relation block at `offset`: kind 0, a relation, and not its size. */
+function isPage(keys: Uint8Array, offset: number): boolean {
+  if (keys[offset] !== 0) return false;
+  const isRelation =
+    keys[offset + 9] !== 0 || keys[offset + 10] !== 0 || keys[offset + 11] !== 0 || keys[offset + 12] !== 0;
+  const isSize =
+    keys[offset + 14] === 0xff &&
+    keys[offset + 15] === 0xff &&
+    keys[offset + 16] === 0xff &&
+    keys[offset + 17] === 0xff;
+  return isRelation && !isSize;
+}
+
+async function shardingOf(
+  storage: Storage,
+  source: TimelineSource,
+  options: ReadOptions,
+): Promise<Sharding | undefined> {
+  const { shard } = source.tenant;
+  if (shard.count <= 1) return undefined;
+  const manifest = await loadManifest(storage, source.tenant, options);
+  if (manifest?.stripeSize !== undefined && manifest.stripeSize > 0) {
+    return { ...shard, stripeSize: manifest.stripeSize };
+  }
+  throw new NeonLayerError({
+    code: 'NEON_LAYER_UNSUPPORTED',
+    operation: 'open',
+    message:
+      'The tenant is sharded and its manifest does not say the stripe size, so its pages cannot be told apart.',
+  });
+}
+
+function checkLsn({ index, timelineId }: TimelineSource, lsn: Lsn): void {
+  const { diskConsistentLsn, latestGcCutoffLsn } = index.metadata;
+  if (lsn >= latestGcCutoffLsn && lsn <= diskConsistentLsn) return;
+  throw new NeonLayerError({
+    code: 'NEON_LAYER_LSN_OUT_OF_RANGE',
+    operation: 'open',
+    message:
+      `The timeline ${timelineId} can be read from ${formatLsn(latestGcCutoffLsn)} to ` +
+      `${formatLsn(diskConsistentLsn)}; asked for was ${formatLsn(lsn)}.`,
+    context: { timelineId, lsn: formatLsn(lsn) },
+  });
+}
