@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import { MAY_IMPORT } from './boundaries.mjs';
 
 interface Manifest {
   readonly name: string;
@@ -13,7 +14,10 @@ interface Manifest {
   readonly license?: string;
   readonly engines?: { readonly node?: string };
   readonly description?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
 }
+
+const SCOPE = '@neon-snapshot/';
 
 /** A packed package larger than this has something in it that nobody asked for. */
 const TARBALL_SIZE_MAX_BYTES = 1024 * 1024;
@@ -37,6 +41,7 @@ async function checkPackage(folder: string): Promise<void> {
   if (manifest.license !== 'Apache-2.0') problems.push(`${manifest.name}: license must be Apache-2.0`);
   if (manifest.engines?.node !== NODE_FLOOR)
     problems.push(`${manifest.name}: engines.node must be ${NODE_FLOOR}`);
+  checkDependencies(manifest);
   if (!manifest.description) problems.push(`${manifest.name}: no description`);
   const tarball = pack(folder);
   const size = statSync(tarball).size;
@@ -49,6 +54,18 @@ async function checkPackage(folder: string): Promise<void> {
   });
   for (const message of messages)
     problems.push(`${manifest.name}: ${formatMessage(message, pkg) ?? message.code}`);
+}
+
+/** A dependency that the house does not allow is wrong even where only a type is used. */
+function checkDependencies(manifest: Manifest): void {
+  const allowed = (MAY_IMPORT as Readonly<Record<string, readonly string[]>>)[
+    manifest.name.slice(SCOPE.length)
+  ];
+  if (allowed === undefined) return;
+  for (const name of Object.keys(manifest.dependencies ?? {}).filter((each) => each.startsWith(SCOPE))) {
+    if (!allowed.includes(name.slice(SCOPE.length)))
+      problems.push(`${manifest.name}: must not depend on ${name}`);
+  }
 }
 
 function pack(folder: string): string {

@@ -21,7 +21,7 @@ interface TestReport {
 const STATIC_STEPS: readonly Step[] = [
   { name: 'formatting and lint', command: 'biome', args: ['check', '--error-on-warnings', '.'] },
   { name: 'types', command: 'tsc', args: ['-p', 'tsconfig.json'] },
-  { name: 'boundaries', command: 'depcruise', args: ['packages', '--config', '.dependency-cruiser.mjs'] },
+  { name: 'boundaries', command: 'node', args: ['scripts/check-boundaries.ts'] },
   { name: 'dead exports and dependencies', command: 'knip', args: ['--no-progress'] },
   { name: 'package manifests', command: 'node', args: ['scripts/check-packages.ts'] },
 ];

@@ -1,0 +1,18 @@
+// The house: what each package may import of ours (ARCHITECTURE.md). Read by .dependency-cruiser.mjs, which checks the
+// code, and by check-packages.ts, which checks the manifests.
+
+/** A package that is not here is a private one for tests and may import everything. */
+export const MAY_IMPORT = {
+  'storage-core': [],
+  postgres: [],
+  archive: [],
+  'storage-conformance': ['storage-core'],
+  'storage-fs': ['storage-core'],
+  'storage-s3': ['storage-core'],
+  'postgres-process': ['postgres'],
+  'format-core': ['storage-core', 'postgres'],
+  'format-pgdata': ['format-core', 'storage-core', 'postgres', 'archive'],
+  'neon-layer': ['storage-core', 'postgres'],
+  'format-neon': ['format-core', 'storage-core', 'postgres', 'archive', 'neon-layer'],
+  repository: ['storage-core'],
+};
