@@ -7,7 +7,7 @@
  * Documented for users in docs/storage-layout.md.
  */
 import { FormatError } from '@neon-snapshot/format-core';
-import { formatLsn, type Lsn, parseLsn } from '@neon-snapshot/postgres';
+import { formatLsn, type Lsn, parseLsn, type TimelineHistoryEntry } from '@neon-snapshot/postgres';
 import { isStorageError, readAll, type Storage } from '@neon-snapshot/storage-core';
 import { CONFIGURATION_FILES } from './write/cluster-file.ts';
 
@@ -25,6 +25,8 @@ export interface ClusterFacts {
   readonly postgresMajor: number;
   /** Postgres' TimeLineID that the cluster was on: Neon's own WAL is always on 1. */
   readonly originalTimeLineId: number;
+  /** Ancestors of that TimeLineID, oldest first. */
+  readonly timelineHistory: readonly TimelineHistoryEntry[];
   readonly lsn: Lsn;
   readonly importedAt: Date;
   /** `pgdata`, `basebackup`, … */
@@ -52,6 +54,11 @@ export function encodeClusterFacts(facts: ClusterFacts): Uint8Array {
     system_identifier: facts.systemIdentifier.toString(),
     postgres_major: facts.postgresMajor,
     original_timeline_id: facts.originalTimeLineId,
+    timeline_history: facts.timelineHistory.map(({ timeLineId, switchLsn, reason }) => ({
+      timeline_id: timeLineId,
+      switch_lsn: formatLsn(switchLsn),
+      reason,
+    })),
     lsn: formatLsn(facts.lsn),
     imported_at: facts.importedAt.toISOString(),
     source_format: facts.sourceFormat,
@@ -78,6 +85,11 @@ export function decodeClusterFacts(bytes: Uint8Array, key: string): ClusterFacts
       systemIdentifier: BigInt(field('system_identifier', isString)),
       postgresMajor: field('postgres_major', isU32),
       originalTimeLineId: field('original_timeline_id', isU32),
+      timelineHistory: field('timeline_history', isHistory).map((entry) => ({
+        timeLineId: entry.timeline_id,
+        switchLsn: parseLsn(entry.switch_lsn),
+        reason: entry.reason,
+      })),
       lsn: parseLsn(field('lsn', isString)),
       importedAt: new Date(field('imported_at', isString)),
       sourceFormat: field('source_format', isString),
@@ -145,6 +157,22 @@ function isString(value: unknown): value is string {
 
 function isU32(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+}
+
+interface HistoryJson {
+  readonly timeline_id: number;
+  readonly switch_lsn: string;
+  readonly reason: string;
+}
+
+function isHistory(value: unknown): value is readonly HistoryJson[] {
+  return Array.isArray(value) && value.every(isHistoryEntry);
+}
+
+function isHistoryEntry(value: unknown): value is HistoryJson {
+  if (typeof value !== 'object' || value === null) return false;
+  const { timeline_id, switch_lsn, reason }: Partial<Record<keyof HistoryJson, unknown>> = value;
+  return isU32(timeline_id) && isString(switch_lsn) && isString(reason);
 }
 
 function isConfigurationList(value: unknown): value is readonly string[] {

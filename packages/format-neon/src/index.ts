@@ -13,4 +13,5 @@ export {
   type TimelineListing,
   type TimelineState,
 } from './catalog/timelines.ts';
+export { type InitdbArchiveRequest, writeInitdbArchive } from './initdb-archive.ts';
 export { plugin } from './plugin.ts';

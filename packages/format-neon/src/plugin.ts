@@ -1,6 +1,6 @@
 import type { Detection, FormatPlugin } from '@neon-snapshot/format-core';
 import type { Storage } from '@neon-snapshot/storage-core';
-import { findTimeline } from './find-timeline.ts';
+import { listTenantIds } from './catalog/timelines.ts';
 import { READ_OPTIONS, WRITE_OPTIONS } from './options.ts';
 import { openReader } from './read/open-reader.ts';
 import { openWriter } from './write/open-writer.ts';
@@ -29,8 +29,8 @@ async function detect(
   storage: Storage,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Detection> {
-  const found = await findTimeline(storage, { signal: options.signal });
-  return found === undefined
+  const [tenantId] = await listTenantIds(storage, options);
+  return tenantId === undefined
     ? { found: false, reason: 'there is no tenants/…/timelines/…/index_part.json' }
-    : { found: true, reason: `it holds timeline ${found.timelineId} of tenant ${found.tenantId}` };
+    : { found: true, reason: `it holds tenant ${tenantId}` };
 }

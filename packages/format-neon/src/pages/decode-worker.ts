@@ -1,7 +1,7 @@
 /** Thread of the reader: decompresses pages and makes them stock Postgres' own again. */
 import { createPageDecompressor } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, createPageChecksums, PAGE_FLAG } from '@neon-snapshot/postgres';
-import { type PageRun, SLOT_PAGES } from './page-slot.ts';
+import type { PageRun } from './page-slot.ts';
 import { type JobResult, serveJobs } from './worker-loop.ts';
 
 export interface DecodeRequest {
@@ -17,10 +17,12 @@ export interface DecodeResult {
   readonly pages: Uint8Array<ArrayBuffer>;
 }
 
+/** Pages that get their checksums in one go; a job has no more than these. */
+const CHECKSUM_PAGES = 128;
 /** Offset of the low byte of `pd_flags` (bufpage.h). */
 const PD_FLAGS_OFFSET = 10;
 
-const checksums = createPageChecksums({ pagesMax: SLOT_PAGES });
+const checksums = createPageChecksums({ pagesMax: CHECKSUM_PAGES });
 const decompressor = createPageDecompressor();
 
 serveJobs(({ blobs, lengths, runs }: DecodeRequest): JobResult<DecodeResult> => {

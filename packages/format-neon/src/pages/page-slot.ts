@@ -2,7 +2,7 @@ import { PAGE_BLOB_SIZE_MAX } from '@neon-snapshot/neon-layer';
 import { BLCKSZ } from '@neon-snapshot/postgres';
 
 /** Pages that go to a worker in one job. */
-export const SLOT_PAGES = 128;
+export const SLOT_PAGES = 64;
 
 /** Memory shared with the workers for one job: whole pages on one side, stored blobs on the other. Reused. */
 export interface PageSlot {

@@ -1,4 +1,6 @@
 import { parentPort } from 'node:worker_threads';
+import { isNeonLayerError } from '@neon-snapshot/neon-layer';
+import type { WorkerFailure } from './worker-pool.ts';
 
 /** What a job gives back; buffers named in `transfer` belong to the main thread from then on. */
 export interface JobResult<Result> {
@@ -15,7 +17,23 @@ export function serveJobs<Request, Result>(handle: (request: Request) => JobResu
       const { value, transfer = [] } = handle(request);
       port.postMessage({ id, value }, transfer);
     } catch (error) {
-      port.postMessage({ id, failure: error instanceof Error ? error.message : String(error) });
+      port.postMessage({ id, failure: toFailure(error) });
     }
   });
+}
+
+/** A fault of the input keeps its code and context; what has no code is a bug. */
+function toFailure(error: unknown): WorkerFailure {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { message } = error;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const pageIndex =
+    isNeonLayerError(error) && typeof error.context['pageIndex'] === 'number'
+      ? error.context['pageIndex']
+      : undefined;
+  return {
+    message,
+    ...(code === undefined ? {} : { code }),
+    ...(pageIndex === undefined ? {} : { pageIndex }),
+  };
 }

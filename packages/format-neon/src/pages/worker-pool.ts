@@ -9,11 +9,30 @@ export interface WorkerPoolOptions {
   readonly workerData?: unknown;
 }
 
-/** What a worker answers: `value`, or the message of what it threw. */
+/** What a worker answers: `value`, or what it threw. */
 export interface WorkerAnswer<Result> {
   readonly id: number;
   readonly value?: Result;
-  readonly failure?: string;
+  readonly failure?: WorkerFailure;
+}
+
+/** An error on its way between threads. */
+export interface WorkerFailure {
+  readonly message: string;
+  readonly code?: string;
+  /** Which page of the job is at fault. */
+  readonly pageIndex?: number;
+}
+
+/** A job threw in its thread. */
+export class WorkerJobError extends Error {
+  override readonly name = 'WorkerJobError';
+  readonly failure: WorkerFailure;
+
+  constructor(failure: WorkerFailure) {
+    super(failure.message);
+    this.failure = failure;
+  }
 }
 
 interface Job<Result> {
@@ -39,14 +58,15 @@ export class WorkerPool<Request, Result> implements AsyncDisposable {
     this.#threads = Array.from({ length: Math.max(1, count) }, () => this.#start(url, workerData));
   }
 
-  /** Runs one job. Buffers of the request are shared or copied, never transferred. */
-  run(request: Request): Promise<Result> {
+  /** Runs one job. Buffers of the request are shared or copied, but for those in `transfer`, which go over to the thread. */
+  run(request: Request, transfer: readonly ArrayBuffer[] = []): Promise<Result> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const thread = this.#threads.reduce((best, other) => (other.jobs.size < best.jobs.size ? other : best));
     const id = this.#nextId++;
     return new Promise<Result>((resolve, reject) => {
       thread.jobs.set(id, { resolve, reject });
-      thread.worker.postMessage({ id, request });
+      thread.worker.ref();
+      thread.worker.postMessage({ id, request }, transfer);
     });
   }
 
@@ -58,11 +78,12 @@ export class WorkerPool<Request, Result> implements AsyncDisposable {
 
   #start(url: URL, workerData: unknown): PoolThread<Result> {
     const thread: PoolThread<Result> = { worker: new Worker(url, { workerData }), jobs: new Map() };
-    thread.worker.on('message', (answer: WorkerAnswer<Result>) => settle(thread.jobs, answer));
+    thread.worker.on('message', (answer: WorkerAnswer<Result>) => settle(thread, answer));
     thread.worker.on('error', (error) => this.#fail(thread, error));
     thread.worker.on('exit', (code) =>
       this.#fail(thread, new Error(`a worker thread ended with code ${code}`)),
     );
+    // An idle thread does not keep the program alive; one with a job does.
     thread.worker.unref();
     return thread;
   }
@@ -74,9 +95,10 @@ export class WorkerPool<Request, Result> implements AsyncDisposable {
   }
 }
 
-function settle<Result>(jobs: Map<number, Job<Result>>, answer: WorkerAnswer<Result>): void {
+function settle<Result>({ jobs, worker }: PoolThread<Result>, answer: WorkerAnswer<Result>): void {
   const job = jobs.get(answer.id);
   jobs.delete(answer.id);
-  if (answer.value === undefined) job?.reject(new Error(answer.failure ?? 'a worker gave no answer'));
-  else job?.resolve(answer.value);
+  if (jobs.size === 0) worker.unref();
+  if (answer.value !== undefined) job?.resolve(answer.value);
+  else job?.reject(new WorkerJobError(answer.failure ?? { message: 'a worker gave no answer' }));
 }

@@ -21,6 +21,8 @@ export type ClusterFile =
   /** Kept as a Neon aux file under its own path. */
   | { readonly kind: 'statistics' }
   | { readonly kind: 'replication-origins' }
+  /** `.history` of the TimeLineID that `timeLineId` names: its ancestors are kept among our own facts. */
+  | { readonly kind: 'timeline-history'; readonly timeLineId: number }
   /** Kept as our own object `cluster/<path>`. */
   | { readonly kind: 'configuration' }
   /** Made anew by an export, or by Postgres when it starts. */
@@ -59,6 +61,10 @@ function classifyByName(path: string): ClusterFile {
   if (CONFIGURATION_FILES.includes(path)) return { kind: 'configuration' };
   if (path === 'pg_logical/replorigin_checkpoint') return { kind: 'replication-origins' };
   if (path.startsWith('pg_stat/')) return { kind: 'statistics' };
+  const history = /^pg_wal\/([0-9A-F]{8})\.history$/.exec(path);
+  if (history?.[1] !== undefined) {
+    return { kind: 'timeline-history', timeLineId: Number.parseInt(history[1], 16) };
+  }
   return classifyRest(path);
 }
 

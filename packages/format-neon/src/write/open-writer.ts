@@ -6,7 +6,7 @@ import {
   type WriteContext,
 } from '@neon-snapshot/format-core';
 import { layerObjectKey } from '@neon-snapshot/neon-layer';
-import { findTimeline } from '../find-timeline.ts';
+import { listTenantIds } from '../catalog/timelines.ts';
 import { parseWriteOptions, type WriteOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
 import { planKeys } from './key-plan.ts';
@@ -59,17 +59,15 @@ export async function openWriter(context: WriteContext): Promise<SnapshotWriter>
 
 /** Where no tenant was asked for, the destination has to be free of any; else free of the one asked for. */
 async function assertVacant(context: WriteContext, options: WriteOptions): Promise<void> {
-  const found = await findTimeline(context.storage, {
-    tenantId: options.tenantIsExplicit ? options.tenantId : undefined,
-    signal: context.signal,
-  });
-  if (found === undefined) return;
-  const { tenantId, timelineId } = found;
+  const tenantIds = await listTenantIds(context.storage, { signal: context.signal });
+  const inTheWay = options.tenantIsExplicit ? tenantIds.filter((id) => id === options.tenantId) : tenantIds;
+  const [tenantId] = inTheWay;
+  if (tenantId === undefined) return;
   throw new FormatError({
     code: 'FORMAT_NOT_EMPTY',
     operation: 'open writer',
-    message: `${context.storage.url} already holds tenant ${tenantId} with timeline ${timelineId}; attach it, or choose another destination or --tenant_id`,
-    context: { tenantId, timelineId },
+    message: `${context.storage.url} already holds tenant ${inTheWay.join(', ')}; attach it, or choose another destination or another --tenant_id`,
+    context: { tenantId },
   });
 }
 

@@ -47,7 +47,7 @@ export interface PlannedTwoPhaseFile {
   readonly sizeBytes: number;
 }
 
-export type KeptFile = 'configuration' | 'statistics' | 'replication-origins';
+export type KeptFile = 'configuration' | 'statistics' | 'replication-origins' | 'timeline-history';
 
 export interface PlannedCluster {
   /** By tablespace and database. */
@@ -112,6 +112,7 @@ class ClusterSorter {
         return;
       case 'configuration':
       case 'replication-origins':
+      case 'timeline-history':
         this.#kept.set(path, file.kind);
         return;
       case 'regenerated':

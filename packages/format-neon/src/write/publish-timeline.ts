@@ -6,7 +6,12 @@ import {
   indexObjectKey,
   UNSHARDED,
 } from '@neon-snapshot/neon-layer';
-import { ZERO_LSN } from '@neon-snapshot/postgres';
+import {
+  decodeTimelineHistory,
+  type TimelineHistoryEntry,
+  timelineHistoryFileName,
+  ZERO_LSN,
+} from '@neon-snapshot/postgres';
 import { isStorageError } from '@neon-snapshot/storage-core';
 import {
   type ClusterFacts,
@@ -86,6 +91,7 @@ async function putClusterObjects(parts: TimelineParts): Promise<number> {
     systemIdentifier: info.systemIdentifier,
     postgresMajor: info.postgresMajor,
     originalTimeLineId: info.timeLineId,
+    timelineHistory: historyOf(info.timeLineId, held),
     lsn: info.lsn,
     importedAt: context.services.now(),
     sourceFormat: context.source.formatName,
@@ -98,6 +104,12 @@ async function putClusterObjects(parts: TimelineParts): Promise<number> {
     });
   }
   return bytes + (await put(parts, clusterFactsKey(options.tenantId), { bytes: encodeClusterFacts(facts) }));
+}
+
+/** Ancestors of the cluster's TimeLineID; none where the snapshot brought no such file. */
+function historyOf(timeLineId: number, held: HeldContents): TimelineHistoryEntry[] {
+  const bytes = held.get(`pg_wal/${timelineHistoryFileName(timeLineId)}`);
+  return bytes === undefined ? [] : decodeTimelineHistory(bytes);
 }
 
 async function putIndex(parts: TimelineParts): Promise<number> {

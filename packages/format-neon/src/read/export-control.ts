@@ -1,0 +1,93 @@
+/** pg_control and the WAL with which stock Postgres starts on the pages of a timeline, no recovery needed. */
+
+import type { ControlFile } from '@neon-snapshot/postgres';
+import {
+  buildShutdownCheckpointSegment,
+  decodeCheckPoint,
+  decodeControlFile,
+  encodeControlFile,
+  encodeTimelineHistory,
+  type Lsn,
+  majorOfCatalogVersion,
+  shutDownControlFile,
+  type TimelineHistoryEntry,
+  timelineHistoryFileName,
+} from '@neon-snapshot/postgres';
+
+export interface ExportControlSource {
+  /** Values of the control-file and checkpoint keys. */
+  readonly controlFile: Uint8Array;
+  readonly checkpoint: Uint8Array;
+  /** Where the timeline is read. */
+  readonly lsn: Lsn;
+  /** TimeLineID that the cluster was on, and its ancestors. */
+  readonly originalTimeLineId: number;
+  readonly history: readonly TimelineHistoryEntry[];
+  readonly timeLineIdMode: 'new' | 'original';
+}
+
+export interface ExportControl {
+  readonly control: ControlFile;
+  readonly postgresMajor: number;
+  readonly timeLineId: number;
+  /** The 8192 bytes of `global/pg_control`. */
+  readonly controlFile: Uint8Array;
+  /** Files of `pg_wal`. */
+  readonly walFiles: readonly { readonly path: string; readonly bytes: Uint8Array }[];
+  /** The stored checkpoint is that of a clean shutdown at exactly this LSN. */
+  readonly isCleanShutdown: boolean;
+  readonly recordStart: Lsn;
+  readonly recordEnd: Lsn;
+}
+
+/**
+ * Puts a shutdown checkpoint where the timeline ends. In mode `new` it is on the TimeLineID after the original, with a history
+ * file, so that the export's WAL can never be taken for the source's; commit timestamps are not kept, so none are announced.
+ */
+export function makeExportControl(source: ExportControlSource): ExportControl {
+  const stored = decodeControlFile(source.controlFile);
+  const postgresMajor = majorOfCatalogVersion(stored.catalogVersion);
+  const checkPoint = decodeCheckPoint(source.checkpoint, postgresMajor);
+  const timeLineId = source.originalTimeLineId + (source.timeLineIdMode === 'new' ? 1 : 0);
+  const built = buildShutdownCheckpointSegment({
+    major: postgresMajor,
+    systemIdentifier: stored.systemIdentifier,
+    timeLineId,
+    lsn: source.lsn,
+    segmentSize: stored.walSegmentSizeBytes,
+    checkPoint: {
+      ...checkPoint,
+      prevTimeLineId: timeLineId,
+      oldestActiveXid: 0,
+      oldestCommitTsXid: 0,
+      newestCommitTsXid: 0,
+    },
+  });
+  const control = shutDownControlFile(stored, built);
+  return {
+    control,
+    postgresMajor,
+    timeLineId,
+    controlFile: encodeControlFile(control),
+    walFiles: [
+      ...built.segments.map(({ fileName, bytes }) => ({ path: `pg_wal/${fileName}`, bytes })),
+      ...historyFiles(source, timeLineId),
+    ],
+    isCleanShutdown: checkPoint.redo === source.lsn,
+    recordStart: built.recordStart,
+    recordEnd: built.recordEnd,
+  };
+}
+
+function historyFiles(source: ExportControlSource, timeLineId: number) {
+  const ancestors =
+    timeLineId === source.originalTimeLineId
+      ? source.history
+      : [
+          ...source.history,
+          { timeLineId: source.originalTimeLineId, switchLsn: source.lsn, reason: 'exported by neon' },
+        ];
+  if (ancestors.length === 0) return [];
+  const path = `pg_wal/${timelineHistoryFileName(timeLineId)}`;
+  return [{ path, bytes: encodeTimelineHistory(ancestors) }];
+}

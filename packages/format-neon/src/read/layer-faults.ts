@@ -1,0 +1,49 @@
+import { FormatError, type FormatErrorCode } from '@neon-snapshot/format-core';
+import { isNeonLayerError, type NeonLayerErrorCode } from '@neon-snapshot/neon-layer';
+import { isPostgresFormatError, type PostgresFormatErrorCode } from '@neon-snapshot/postgres';
+
+const CODES: Partial<Record<NeonLayerErrorCode, FormatErrorCode>> = {
+  NEON_LAYER_NEEDS_REDO: 'FORMAT_NEEDS_REDO',
+  NEON_LAYER_LSN_OUT_OF_RANGE: 'FORMAT_LSN_OUT_OF_RANGE',
+  NEON_LAYER_NOT_FOUND: 'FORMAT_NOT_FOUND',
+  NEON_LAYER_TRUNCATED: 'FORMAT_TRUNCATED',
+  NEON_LAYER_UNSUPPORTED: 'FORMAT_UNSUPPORTED',
+};
+
+const POSTGRES_CODES: Partial<Record<PostgresFormatErrorCode, FormatErrorCode>> = {
+  POSTGRES_CHECKSUM: 'FORMAT_CHECKSUM',
+  POSTGRES_TRUNCATED: 'FORMAT_TRUNCATED',
+  POSTGRES_UNSUPPORTED_VERSION: 'FORMAT_UNSUPPORTED',
+};
+
+/** A fault of layers, index or Postgres' own structures as a `FormatError`; anything else as it is. */
+export function toFormatError(error: unknown): unknown {
+  if (isNeonLayerError(error)) {
+    const { operation, message, context } = error;
+    const code = CODES[error.code] ?? 'FORMAT_INVALID';
+    return new FormatError({ code, operation: `${operation} layers`, message, context, cause: error });
+  }
+  if (isPostgresFormatError(error)) {
+    const code = POSTGRES_CODES[error.code] ?? 'FORMAT_INVALID';
+    return new FormatError({ code, operation: error.operation, message: error.message, cause: error });
+  }
+  return error;
+}
+
+/** Runs work, its faults translated. */
+export async function translating<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toFormatError(error);
+  }
+}
+
+/** Passes items on; faults of the source come out translated. */
+export async function* translatingItems<T>(source: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw toFormatError(error);
+  }
+}

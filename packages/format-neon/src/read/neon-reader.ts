@@ -1,0 +1,81 @@
+import {
+  type DirectoryEntry,
+  type FileEntry,
+  type PlannedFile,
+  type SnapshotInfo,
+  type SnapshotPartition,
+  type SnapshotReader,
+  type SnapshotTrailer,
+  withEnd,
+} from '@neon-snapshot/format-core';
+import type { TimelineView } from '@neon-snapshot/neon-layer';
+import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
+import type { WorkerPool } from '../pages/worker-pool.ts';
+import type { ExportFile } from './export-files.ts';
+import { translatingItems } from './layer-faults.ts';
+import { partitionEntries } from './partition-entries.ts';
+import { splitFiles } from './partition-plan.ts';
+
+/** Partitions read side by side, at most: each has batches and pages of its own in memory. */
+const PARTITIONS_MAX = 4;
+
+export interface NeonReaderParts {
+  readonly info: SnapshotInfo;
+  readonly files: readonly ExportFile[];
+  readonly directories: readonly string[];
+  readonly controlFile: Uint8Array;
+  readonly view: TimelineView;
+  readonly pool: WorkerPool<DecodeRequest, DecodeResult>;
+  readonly threadCount: number;
+  readonly modifiedAt: Date;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A timeline at one LSN as a snapshot of a cleanly stopped cluster. */
+export class NeonReader implements SnapshotReader {
+  readonly info: SnapshotInfo;
+  readonly plan: readonly PlannedFile[];
+  readonly #parts: NeonReaderParts;
+
+  constructor(parts: NeonReaderParts) {
+    this.info = parts.info;
+    this.plan = parts.files;
+    this.#parts = parts;
+  }
+
+  partitions(countMax: number): readonly SnapshotPartition[] {
+    const runs = splitFiles(this.#parts.files, Math.min(countMax, PARTITIONS_MAX));
+    const jobCountMax = 1 + Math.ceil((2 * this.#parts.threadCount) / runs.length);
+    return runs.map((files, index) => ({
+      id: `${index}`,
+      plan: files,
+      entries: withEnd(translatingItems(this.#entries({ files, jobCountMax, isFirst: index === 0 }))),
+    }));
+  }
+
+  async finish(): Promise<SnapshotTrailer> {
+    return { controlFile: this.#parts.controlFile };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.pool[Symbol.asyncDispose]();
+  }
+
+  async *#entries(run: {
+    readonly files: readonly ExportFile[];
+    readonly jobCountMax: number;
+    readonly isFirst: boolean;
+  }): AsyncGenerator<DirectoryEntry | FileEntry, void, undefined> {
+    const { directories, view, pool, modifiedAt, signal, info } = this.#parts;
+    if (run.isFirst) for (const path of directories) yield { kind: 'directory', path };
+    yield* partitionEntries({
+      files: run.files,
+      view,
+      pool,
+      hasChecksums: info.dataChecksums,
+      jobCountMax: run.jobCountMax,
+      modifiedAt,
+      signal,
+    });
+  }
+}
