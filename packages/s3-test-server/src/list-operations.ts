@@ -62,13 +62,15 @@ function selectPage(
   const prefixes: string[] = [];
   let last = '';
   for (const key of keys) {
-    if (!key.startsWith(prefix) || (after !== '' && compareKeys(key, after) <= 0)) continue;
+    if (!key.startsWith(prefix)) continue;
     const folded = foldKey(key, prefix, delimiter);
-    if (folded !== undefined && (folded === last || folded === after)) continue;
+    const entry = folded ?? key;
+    // A folded prefix is compared as itself, as AWS, Ceph and MinIO do: `a/` does not come after `a/1`.
+    if (entry === last || (after !== '' && compareKeys(entry, after) <= 0)) continue;
     if (selected.length + prefixes.length >= pageSize) return { keys: selected, prefixes, next: last };
     if (folded === undefined) selected.push(key);
     else prefixes.push(folded);
-    last = folded ?? key;
+    last = entry;
   }
   return { keys: selected, prefixes, next: undefined };
 }

@@ -6,6 +6,8 @@ import { plainEtag, type S3Context } from './context.ts';
 export async function* listObjects(context: S3Context, options: ListOptions): AsyncGenerator<ListPage> {
   const { bucket, keyPrefix } = context.config;
   const { signal, startAfter } = options;
+  const straddled = await straddledPrefix(context, options);
+  if (straddled !== undefined) yield { objects: [], prefixes: [straddled] };
   let token: string | undefined;
   do {
     const output: ListObjectsV2CommandOutput = await context.requester.send(
@@ -26,7 +28,7 @@ export async function* listObjects(context: S3Context, options: ListOptions): As
         ),
     );
     context.dialect.bucketSeen = true;
-    const page = readPage(output, keyPrefix);
+    const page = readPage(output, keyPrefix, straddled);
     const next = output.IsTruncated === true ? output.NextContinuationToken : undefined;
     if (output.IsTruncated === true && (next === undefined || next === token)) throw partialListing(context);
     if (page.objects.length + page.prefixes.length > 0) yield page;
@@ -34,7 +36,36 @@ export async function* listObjects(context: S3Context, options: ListOptions): As
   } while (token !== undefined);
 }
 
-function readPage(output: ListObjectsV2CommandOutput, keyPrefix: string): ListPage {
+/**
+ * The prefix that `startAfter` lies in, when keys of it follow. S3 compares a folded prefix with `startAfter` as a key,
+ * and so leaves `a/` out after `a/1` even when there is an `a/2`; the port wants it.
+ */
+async function straddledPrefix(context: S3Context, options: ListOptions): Promise<string | undefined> {
+  const { prefix = '', startAfter, delimiter, signal } = options;
+  if (delimiter === undefined || startAfter === undefined || !startAfter.startsWith(prefix)) return undefined;
+  const slash = startAfter.indexOf(delimiter, prefix.length);
+  if (slash < 0) return undefined;
+  const folded = startAfter.slice(0, slash + 1);
+  const { bucket, keyPrefix } = context.config;
+  const output = await context.requester.send({ operation: 'list', signal }, (client, callOptions) =>
+    client.send(
+      new ListObjectsV2Command({
+        Bucket: bucket,
+        Prefix: keyPrefix + folded,
+        StartAfter: keyPrefix + startAfter,
+        MaxKeys: 1,
+      }),
+      callOptions,
+    ),
+  );
+  return (output.Contents ?? []).length > 0 ? folded : undefined;
+}
+
+function readPage(
+  output: ListObjectsV2CommandOutput,
+  keyPrefix: string,
+  known: string | undefined,
+): ListPage {
   const relative = (text: string) =>
     (output.EncodingType === 'url' ? decodeForm(text) : text).slice(keyPrefix.length);
   const objects = (output.Contents ?? []).flatMap((found): ObjectInfo[] => {
@@ -51,7 +82,7 @@ function readPage(output: ListObjectsV2CommandOutput, keyPrefix: string): ListPa
     ];
   });
   const prefixes = (output.CommonPrefixes ?? []).map((found) => relative(found.Prefix ?? ''));
-  return { objects, prefixes };
+  return { objects, prefixes: prefixes.filter((prefix) => prefix !== known) };
 }
 
 /** AWS encodes a space as `+`, others as `%20`; a plus sign is `%2B` with all. */

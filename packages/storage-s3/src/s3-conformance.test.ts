@@ -1,28 +1,84 @@
 import { randomUUID } from 'node:crypto';
-import { type S3TestServer, startS3TestServer } from '@neon-snapshot/s3-test-server';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { type S3Quirks, type S3TestServer, startS3TestServer } from '@neon-snapshot/s3-test-server';
 import { describeStorage } from '@neon-snapshot/storage-conformance';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openS3Storage } from './open-s3-storage.ts';
+import type { S3StorageOptions } from './options.ts';
 
-let server: S3TestServer | undefined;
+const KEYS = { accessKeyId: 'TESTKEY', secretAccessKey: 'TESTSECRET' };
 
-beforeAll(async () => {
-  server = await startS3TestServer({ buckets: ['bucket'] });
-});
-afterAll(async () => {
-  await server?.[Symbol.asyncDispose]();
-});
+/** Opens a fresh prefix of the bucket. */
+const opener = (options: () => S3StorageOptions) => async () => {
+  const storage = await openS3Storage({ ...options(), prefix: randomUUID() });
+  return { storage, cleanup: async () => storage[Symbol.asyncDispose]() };
+};
 
-describeStorage({
-  name: 's3 on the test server',
-  open: async () => {
-    if (server === undefined) throw new Error('The server was not started');
-    const storage = await openS3Storage({
-      bucket: 'bucket',
-      prefix: randomUUID(),
-      endpoint: server.endpoint,
-      credentials: { accessKeyId: server.accessKeyId, secretAccessKey: server.secretAccessKey },
-    });
-    return { storage, cleanup: async () => storage[Symbol.asyncDispose]() };
+const variants: readonly {
+  readonly name: string;
+  readonly quirks?: S3Quirks;
+  readonly options?: Partial<S3StorageOptions>;
+}[] = [
+  { name: 'with the defaults' },
+  { name: 'with CRC32C and encryption', options: { checksum: 'crc32c', encryption: { kind: 'AES256' } } },
+  {
+    name: "with another vendor's ways: unquoted If-Match, no DeleteObjects, no aws-chunked",
+    quirks: { ifMatchUnquotedOnly: true, deleteObjects: 'not-implemented', trailingChecksumsRejected: true },
   },
-});
+  { name: 'without conditional puts', options: { conditionalPut: false } },
+];
+
+for (const { name, quirks = {}, options = {} } of variants) {
+  describe(`the test server, ${name}`, () => {
+    let server: S3TestServer | undefined;
+    beforeAll(async () => {
+      server = await startS3TestServer({ buckets: ['bucket'], quirks, limits: { pageSizeMax: 50 } });
+    });
+    afterAll(async () => {
+      expect(server?.openUploads('bucket')).toBe(0);
+      await server?.[Symbol.asyncDispose]();
+    });
+    describeStorage({
+      name: 'storage-s3',
+      // The server's pages are small, so that few keys cross many.
+      pagedKeyCount: 120,
+      open: opener(() => ({
+        bucket: 'bucket',
+        endpoint: server?.endpoint ?? '',
+        credentials: KEYS,
+        ...options,
+      })),
+    });
+  });
+}
+
+// Real servers: "name=http://host:port name2=…", started by scripts/servers/up-all.sh.
+const realServers = (process.env.NEON_TEST_S3_SERVERS ?? '').split(' ').filter((entry) => entry !== '');
+
+function describeRealServer(endpoint: string): void {
+  const bucket = `neon-${randomUUID()}`;
+  beforeAll(async () => {
+    const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: KEYS });
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    client.destroy();
+  });
+  describeStorage({
+    name: 'storage-s3',
+    open: opener(() => ({ bucket, endpoint, credentials: KEYS })),
+  });
+}
+
+for (const entry of realServers) {
+  const [name = '', endpoint = ''] = entry.split('=');
+  describe(`the real server ${name}`, () => describeRealServer(endpoint));
+}
+
+// Skipping would hide a missing server in CI, so there it is a failure.
+if (realServers.length === 0) {
+  test.runIf(process.env.CI === 'true')(
+    'real S3 servers: NEON_TEST_S3_SERVERS is not set (scripts/servers/up-all.sh starts some)',
+    () => {
+      expect(realServers).not.toEqual([]);
+    },
+  );
+}
