@@ -1,0 +1,69 @@
+import { ArchiveError, throwIfAborted } from './archive-error.ts';
+
+/** Reads exact lengths from a stream of chunks of any size, without copying bodies. */
+export class ByteSource {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  readonly #operation: string;
+  readonly #signal: AbortSignal | undefined;
+  #chunk: Uint8Array = new Uint8Array(0);
+  #offset = 0;
+  #consumed = 0;
+
+  constructor(
+    stream: AsyncIterable<Uint8Array>,
+    options: { readonly operation: string; readonly signal?: AbortSignal | undefined },
+  ) {
+    this.#iterator = stream[Symbol.asyncIterator]();
+    this.#operation = options.operation;
+    this.#signal = options.signal;
+  }
+
+  /** Bytes taken so far: where the next one stands in the stream. */
+  get position(): number {
+    return this.#consumed;
+  }
+
+  /** At least one byte and at most `sizeMaxBytes`, as a view of the stream's own chunk; undefined at the end. */
+  async take(sizeMaxBytes: number): Promise<Uint8Array | undefined> {
+    while (this.#offset === this.#chunk.length) {
+      throwIfAborted(this.#signal, this.#operation);
+      const next = await this.#iterator.next();
+      if (next.done) return undefined;
+      this.#chunk = next.value;
+      this.#offset = 0;
+    }
+    const view = this.#chunk.subarray(this.#offset, this.#offset + sizeMaxBytes);
+    this.#offset += view.length;
+    this.#consumed += view.length;
+    return view;
+  }
+
+  /** Exactly `sizeBytes` in one piece, which the caller has bounded; undefined at a clean end. Throws `ARCHIVE_TRUNCATED`. */
+  async takeExactly(sizeBytes: number, what: string): Promise<Uint8Array | undefined> {
+    const first = await this.take(sizeBytes);
+    if (first === undefined || first.length === sizeBytes) return first;
+    const whole = new Uint8Array(sizeBytes);
+    whole.set(first);
+    for (let filled = first.length; filled < sizeBytes; ) {
+      const more = await this.take(sizeBytes - filled);
+      if (more === undefined) throw this.truncated(what, { expected: sizeBytes, found: filled });
+      whole.set(more, filled);
+      filled += more.length;
+    }
+    return whole;
+  }
+
+  truncated(what: string, sizes: { readonly expected: number; readonly found: number }): ArchiveError {
+    return new ArchiveError({
+      code: 'ARCHIVE_TRUNCATED',
+      operation: this.#operation,
+      message: `${this.#operation}: the stream ends after ${this.#consumed} bytes, inside ${what} (expected ${sizes.expected} bytes, found ${sizes.found})`,
+      context: { position: this.#consumed, ...sizes },
+    });
+  }
+
+  /** Lets the stream release what it holds. */
+  async close(): Promise<void> {
+    await this.#iterator.return?.();
+  }
+}
