@@ -7,7 +7,7 @@ import {
   type StorageErrorCode,
   type StorageOperation,
 } from '@neon-snapshot/storage-core';
-import { errnoOf } from './fs-calls.ts';
+import { errnoOf, lstat } from './fs-calls.ts';
 
 export interface FailedCall {
   readonly operation: StorageOperation;
@@ -85,8 +85,9 @@ async function blockedComponent(path: string): Promise<string | undefined> {
     return (await mayAccess(directory, constants.F_OK)) ? `enter the directory ${directory}` : undefined;
   }
   if (await mayAccess(path, constants.F_OK)) {
-    if (!(await mayAccess(path, constants.R_OK))) return `read ${path}`;
-    if (!(await mayAccess(path, constants.W_OK))) return `write to ${path}`;
+    const what = (await lstat(path)).isDirectory() ? `the directory ${path}` : path;
+    if (!(await mayAccess(path, constants.R_OK))) return `read ${what}`;
+    if (!(await mayAccess(path, constants.W_OK))) return `write to ${what}`;
   }
   const parent = dirname(path);
   return (await mayAccess(parent, constants.W_OK)) ? undefined : `write to the directory ${parent}`;

@@ -59,13 +59,13 @@ class FsStorage implements Storage {
   readonly capability: StorageCapability;
   readonly fileTree: FileTree;
   readonly #root: FsRoot;
-  readonly #pending = new PendingSync();
   readonly #putPlace: PutPlace;
 
   constructor(root: FsRoot, fileMode: number) {
     this.#root = root;
-    this.#putPlace = { root, pending: this.#pending, queue: new KeyedQueue(), fileMode };
-    this.fileTree = createFileTree(root, this.#pending);
+    const pending = new PendingSync(root.path);
+    this.#putPlace = { root, pending, queue: new KeyedQueue(), fileMode };
+    this.fileTree = createFileTree(root, pending);
     this.url = `file://${root.path}`;
     this.capability = {
       conditionalPut: { ifNoneMatch: true, ifMatch: true },

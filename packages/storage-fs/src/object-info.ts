@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import type { ObjectInfo } from '@neon-snapshot/storage-core';
 
-const PERMISSION_BITS = 0o7777n;
+export const PERMISSION_BITS = 0o7777n;
 
 /** A file, link (with its target) or directory marker as an object. */
 export function objectInfo(key: string, stats: BigIntStats, linkTarget?: string): ObjectInfo {

@@ -9,18 +9,25 @@ import { lockName, temporaryName } from './hidden-names.ts';
 
 /** A lock is held for a few system calls. One that has not changed for this long was left by a crash. */
 const STALE_AFTER_MS = 30_000;
-const WAIT_MAX_MS = 2 * STALE_AFTER_MS;
 const POLL_MIN_MS = 2;
 const POLL_MAX_MS = 50;
 const LOCK_MODE = 0o600;
 const HASH_LENGTH = 24;
+
+export interface ObjectLockCall {
+  readonly path: string;
+  readonly key: string;
+  readonly signal: AbortSignal | undefined;
+  /** How long a lock must be seen unchanged to count as left behind; default 30,000. */
+  readonly staleAfterMs?: number;
+}
 
 /**
  * Runs `work` while holding the lock file of one object, which processes on any machine that shares the directory respect.
  * A stale lock is recognised by watching it, so no two clocks are compared. Only conditional puts take the lock.
  */
 export async function withObjectLock<Result>(
-  call: { readonly path: string; readonly key: string; readonly signal: AbortSignal | undefined },
+  call: ObjectLockCall,
   work: () => Promise<Result>,
 ): Promise<Result> {
   const hash = createHash('sha256').update(basename(call.path)).digest('hex').slice(0, HASH_LENGTH);
@@ -33,10 +40,8 @@ export async function withObjectLock<Result>(
   }
 }
 
-async function acquire(
-  lockPath: string,
-  call: { readonly key: string; readonly signal: AbortSignal | undefined },
-): Promise<void> {
+async function acquire(lockPath: string, call: ObjectLockCall): Promise<void> {
+  const staleAfterMs = call.staleAfterMs ?? STALE_AFTER_MS;
   const startedAt = performance.now();
   let seen: { readonly identity: string; readonly since: number } | undefined;
   for (let pollMs = POLL_MIN_MS; ; pollMs = Math.min(POLL_MAX_MS, pollMs * 2)) {
@@ -46,8 +51,8 @@ async function acquire(
     const now = performance.now();
     if (identity === undefined || identity !== seen?.identity)
       seen = { identity: identity ?? '', since: now };
-    else if (now - seen.since > STALE_AFTER_MS) await removeStale(lockPath, identity);
-    if (now - startedAt > WAIT_MAX_MS) throw lockTimeout(lockPath, call.key);
+    else if (now - seen.since > staleAfterMs) await removeStale(lockPath, identity);
+    if (now - startedAt > 2 * staleAfterMs) throw lockTimeout(lockPath, call.key);
     await sleep(pollMs * (1 + Math.random()));
   }
 }
@@ -92,7 +97,7 @@ function lockTimeout(lockPath: string, key: string): StorageError {
   return new StorageError({
     code: 'STORAGE_UNAVAILABLE',
     operation: 'put',
-    message: `another process has held the lock ${lockPath} for ${WAIT_MAX_MS / 1000} s; try again, or remove it if no neon is running`,
+    message: `the lock ${lockPath} could not be had, since other processes kept replacing ${key}; try again`,
     key,
     retryable: true,
     context: { lockPath },

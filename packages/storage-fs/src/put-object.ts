@@ -41,21 +41,21 @@ export async function putObject(place: PutPlace, call: PutCall): Promise<PutResu
   const { file, changedDirectories } = await createTemporary(place, call);
   const deferSync = options.deferSync === true && pending.hasRoom;
   try {
-    if (options.mode !== undefined) file.setMode(options.mode);
     const sizeBytes = await file.writeBody(key, call.body, options);
     if (!deferSync) {
       await file.stamp();
       await file.sync();
     }
-    const stats = file.finish();
+    const stats = await file.finish(options.mode);
     throwIfAborted(options.signal, { operation: 'put', key });
     await translated({ operation: 'put', path, key }, () => commit(place, call, file));
     const directories = [root.directoryPath(root.parentOf(key)), ...changedDirectories];
-    await settle(place, { path, deferSync, directories });
+    await settle(place, { path, device: stats.dev, deferSync, directories });
     return { etag: etagOf(stats), sizeBytes };
   } catch (error) {
     await file.discard();
-    if (changedDirectories.length > 0) await pruneDirectory(root, root.parentOf(key));
+    // Directories made for this put go too; the failure that counts is the first one.
+    if (changedDirectories.length > 0) await pruneDirectory(root, root.parentOf(key)).catch(() => undefined);
     throw error;
   }
 }
@@ -144,10 +144,15 @@ async function renameInto(from: string, to: string, key: string): Promise<void> 
 
 async function settle(
   { pending }: PutPlace,
-  facts: { readonly path: string; readonly deferSync: boolean; readonly directories: readonly string[] },
+  facts: {
+    readonly path: string;
+    readonly device: bigint;
+    readonly deferSync: boolean;
+    readonly directories: readonly string[];
+  },
 ): Promise<void> {
   if (facts.deferSync) {
-    pending.addFile(facts.path);
+    pending.addFile(facts.path, facts.device);
     pending.addDirectories(facts.directories);
     return;
   }

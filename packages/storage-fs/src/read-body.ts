@@ -79,8 +79,9 @@ class LongBody implements AsyncIterable<Uint8Array> {
   }
 
   #close(): void {
-    if (this.#open) closeSync(this.#opened.descriptor);
+    if (!this.#open) return;
     this.#open = false;
+    closeSync(this.#opened.descriptor);
   }
 }
 

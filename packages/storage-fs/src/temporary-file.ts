@@ -4,6 +4,7 @@ import { abortableItems, type PutBody, sizeMismatchError } from '@neon-snapshot/
 import { type FailedCall, translated } from './errors.ts';
 import { CREATE_FLAGS, fsync, futimes, open, unlink, write } from './fs-calls.ts';
 import { temporaryName } from './hidden-names.ts';
+import { PERMISSION_BITS } from './object-info.ts';
 
 /** Smaller chunks are gathered up to this size, larger ones than a quarter of it are written as they are. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
@@ -27,11 +28,6 @@ export class TemporaryFile {
   static async create(directoryPath: string, mode: number, call: FailedCall): Promise<TemporaryFile> {
     const path = `${directoryPath}/${temporaryName()}`;
     return new TemporaryFile(path, await open(path, CREATE_FLAGS, mode), call);
-  }
-
-  /** Exact permission bits, which the umask may have cut. */
-  setMode(mode: number): void {
-    fchmodSync(this.#descriptor, mode);
   }
 
   /** Writes the whole body; its size. `STORAGE_TRUNCATED` where it is not as long as announced. */
@@ -68,11 +64,18 @@ export class TemporaryFile {
     await translated(this.#call, () => fsync(this.#descriptor));
   }
 
-  /** Facts of the finished file; closes it. Both touch the inode in memory only, so neither goes to the thread pool. */
-  finish(): BigIntStats {
-    const stats = fstatSync(this.#descriptor, { bigint: true });
-    this.#close();
-    return stats;
+  /**
+   * Facts of the finished file; closes it. The permission bits are made exact where the umask cut some. All of it
+   * touches the inode in memory only, so nothing goes to the thread pool.
+   */
+  async finish(mode: number | undefined): Promise<BigIntStats> {
+    return translated(this.#call, async () => {
+      const stats = fstatSync(this.#descriptor, { bigint: true });
+      if (mode !== undefined && Number(stats.mode & PERMISSION_BITS) !== mode)
+        fchmodSync(this.#descriptor, mode);
+      this.#close();
+      return stats;
+    });
   }
 
   /** Removes the file unless it has been renamed away. */
@@ -82,8 +85,9 @@ export class TemporaryFile {
   }
 
   #close(): void {
-    if (this.#open) closeSync(this.#descriptor);
+    if (!this.#open) return;
     this.#open = false;
+    closeSync(this.#descriptor);
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
