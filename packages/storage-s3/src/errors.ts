@@ -6,6 +6,7 @@ import {
   type StorageOperation,
 } from '@neon-snapshot/storage-core';
 import { type NetworkFailure, networkFailure } from './network-failure.ts';
+import { readSdkError, retryAfter, type SdkError, withoutRequest } from './sdk-error.ts';
 
 /** What the messages of one opened storage may say. */
 export interface S3ErrorFacts {
@@ -23,16 +24,6 @@ export interface S3Place {
   readonly operation: StorageOperation;
   readonly key?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** The parts of an SDK error that are looked at. */
-interface SdkError {
-  readonly code: string;
-  readonly status: number | undefined;
-  readonly message: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly region: string | undefined;
-  readonly requestId: string | undefined;
 }
 
 interface Translation {
@@ -64,7 +55,7 @@ export function translateError(error: unknown, place: S3Place, facts: S3ErrorFac
       requestId: sdk.requestId,
       ...told.context,
     },
-    cause: place.signal?.aborted ? place.signal.reason : error,
+    cause: place.signal?.aborted ? place.signal.reason : withoutRequest(error, facts.redact),
   });
 }
 
@@ -177,6 +168,11 @@ function byStatus(
   where: string,
 ): Translation | undefined {
   if (status === 401 || status === 403) return accessDenied(sdk, place, facts, where);
+  if (status === 400 && place.operation === 'head')
+    return {
+      code: 'STORAGE_IO',
+      message: `${facts.endpoint} answered 400 to head of ${where}, where no reason can be given; a wrong session token or region looks like this (used: ${facts.credentials})`,
+    };
   if (status === 404) return { code: 'STORAGE_NOT_FOUND', message: `there is no object ${where}` };
   if (status === 409)
     return {
@@ -261,36 +257,4 @@ function localFailure(error: unknown, sdk: SdkError, facts: S3ErrorFacts, where:
       context: { networkCode: network.code, unreachable: network.kind === 'unreachable' },
     };
   return { code: 'STORAGE_IO', message: `the request for ${where} failed: ${sdk.message || sdk.code}` };
-}
-
-/** Reads an unknown value as an SDK error: every member is checked, none is trusted. */
-function readSdkError(error: unknown): SdkError {
-  const member = (target: unknown, name: string): unknown =>
-    typeof target === 'object' && target !== null ? Reflect.get(target, name) : undefined;
-  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
-  const metadata = member(error, '$metadata');
-  const response = member(error, '$response');
-  const status = member(metadata, 'httpStatusCode') ?? member(response, 'statusCode');
-  const headers = member(response, 'headers');
-  return {
-    code: text(member(error, 'name')) ?? text(member(error, 'Code')) ?? 'Unknown',
-    status: typeof status === 'number' ? status : undefined,
-    message: text(member(error, 'message')) ?? '',
-    headers: isTextRecord(headers) ? headers : {},
-    region: text(member(error, 'Region')),
-    requestId: text(member(metadata, 'requestId')),
-  };
-}
-
-function isTextRecord(value: unknown): value is Readonly<Record<string, string>> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    Object.values(value).every((each) => typeof each === 'string')
-  );
-}
-
-function retryAfter(sdk: SdkError): number | undefined {
-  const seconds = Number(sdk.headers['retry-after']);
-  return Number.isFinite(seconds) && seconds > 0 ? seconds : undefined;
 }
