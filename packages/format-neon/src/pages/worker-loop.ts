@@ -28,8 +28,8 @@ function toFailure(error: unknown): WorkerFailure {
   const { message } = error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   const pageIndex =
-    isNeonLayerError(error) && typeof error.context['pageIndex'] === 'number'
-      ? error.context['pageIndex']
+    isNeonLayerError(error) && typeof error.context.pageIndex === 'number'
+      ? error.context.pageIndex
       : undefined;
   return {
     message,

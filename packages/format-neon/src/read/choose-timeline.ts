@@ -1,11 +1,13 @@
 import { FormatError } from '@neon-snapshot/format-core';
+import { type TenantShardId, UNSHARDED } from '@neon-snapshot/neon-layer';
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
+import { listTenantShards } from '../catalog/tenant-tree.ts';
 import { listTimelines, type TimelineIndexFacts, type TimelineListing } from '../catalog/timelines.ts';
 import type { ReadOptions } from '../options.ts';
 
 export interface ChosenTimeline {
-  readonly tenantId: string;
+  readonly tenant: TenantShardId;
   readonly timelineId: string;
   readonly index: TimelineIndexFacts;
   readonly lsn: Lsn;
@@ -32,11 +34,28 @@ export async function chooseTimeline(
   if (others.length > 0) throw ambiguous(storage, candidates);
   const { index } = chosen;
   return {
-    tenantId: chosen.tenantId,
+    tenant: await chooseShard(storage, chosen.tenantId, signal),
     timelineId: chosen.timelineId,
     index,
     lsn: chooseLsn(chosen.timelineId, index, options.lsn),
   };
+}
+
+/** After a shard split the parent's index stays and grows stale, so a tenant with shards is never read through it. */
+async function chooseShard(
+  storage: Storage,
+  tenantId: string,
+  signal: AbortSignal | undefined,
+): Promise<TenantShardId> {
+  const tenants = await listTenantShards(storage, { tenantId, signal });
+  const newest = tenants.toSorted((a, b) => b.shard.count - a.shard.count)[0];
+  if (newest === undefined || newest.shard.count <= 1) return newest ?? { tenantId, shard: UNSHARDED };
+  throw new FormatError({
+    code: 'FORMAT_UNSUPPORTED',
+    operation: 'choose timeline',
+    message: `Tenant ${tenantId} is split into ${newest.shard.count} shards; only tenants in one piece can be read`,
+    context: { tenantId, shardCount: newest.shard.count },
+  });
 }
 
 function chooseLsn(timelineId: string, index: TimelineIndexFacts, asked: Lsn | undefined): Lsn {

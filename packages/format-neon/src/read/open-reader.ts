@@ -34,7 +34,7 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
     const { postgresMajor } = chosen.index;
     assertMajor(postgresMajor);
     const view = await openTimelineView(storage, {
-      tenant: chosen.tenantId,
+      tenant: chosen.tenant,
       timelineId: chosen.timelineId,
       lsn: chosen.lsn,
       signal,
@@ -82,7 +82,7 @@ async function makeControl(
   readonly control: ExportControl;
   readonly configurationFiles: ReadonlyMap<string, Uint8Array>;
 }> {
-  const objects = await readClusterObjects(storage, chosen.tenantId, { signal });
+  const objects = await readClusterObjects(storage, chosen.tenant.tenantId, { signal });
   const make = (original: Pick<ClusterFacts, 'originalTimeLineId' | 'timelineHistory'>) =>
     makeExportControl({
       controlFile: contents.controlFile,
@@ -99,7 +99,7 @@ async function makeControl(
     return { control, configurationFiles: objects.files };
   }
   services.warn(
-    `the configuration stored beside tenant ${chosen.tenantId} belongs to another cluster (${objects.facts.systemIdentifier}); left out`,
+    `the configuration stored beside tenant ${chosen.tenant.tenantId} belongs to another cluster (${objects.facts.systemIdentifier}); left out`,
   );
   return { control: make(neonOnly), configurationFiles: new Map() };
 }

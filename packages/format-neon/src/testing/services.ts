@@ -1,0 +1,19 @@
+import { createFormatServices, type FormatServices } from '@neon-snapshot/format-core';
+import { StorageError } from '@neon-snapshot/storage-core';
+
+export interface TestServices {
+  readonly services: FormatServices;
+  readonly warnings: string[];
+}
+
+/** Services of a run without further locations; warnings are kept. */
+export function testServices(): TestServices {
+  const warnings: string[] = [];
+  const services = createFormatServices({
+    openStorage: async (url) => {
+      throw new StorageError({ code: 'STORAGE_NOT_FOUND', operation: 'open', message: `there is no ${url}` });
+    },
+    warn: (message) => warnings.push(message),
+  });
+  return { services, warnings };
+}
