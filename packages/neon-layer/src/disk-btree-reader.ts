@@ -31,15 +31,30 @@ export class DiskBtreeReader {
     this.#options = options;
   }
 
-  /** Leaves with the entries from `start` up to `end`, exclusive, in key order. Keys may be shorter than the index's. */
-  async *leaves(start: Uint8Array, end: Uint8Array): AsyncGenerator<LeafSlice, void, undefined> {
-    const path: Step[] = [];
-    let leaf = await this.#descend(await this.#options.readNode(this.#options.rootBlock), path, start);
+  /**
+   * Leaves with the entries from `start` up to `end`, exclusive, in key order. Keys may be shorter than the index's.
+   * `seek` is asked after each leaf: leaves before the key that it names are left out; no key ends the walk.
+   */
+  async *leaves(
+    start: Uint8Array,
+    end: Uint8Array,
+    seek?: () => Uint8Array | undefined,
+  ): AsyncGenerator<LeafSlice, void, undefined> {
+    let path: Step[] = [];
+    let leaf = await this.#descendFromRoot(path, start);
     let from = leaf.lowerBound(start);
     for (;;) {
       const to = leaf.lowerBound(end, from);
       if (to > from) yield { leaf, from, to };
       if (to < leaf.count) return;
+      const target = seek === undefined ? undefined : seek();
+      if (seek !== undefined && target === undefined) return;
+      if (target !== undefined && leaf.compareAt(leaf.count - 1, target) < 0) {
+        path = [];
+        leaf = await this.#descendFromRoot(path, target);
+        from = leaf.lowerBound(target);
+        if (from < leaf.count) continue;
+      }
       const next = await this.#nextLeaf(path, leaf);
       if (next === undefined) return;
       leaf = next;
@@ -50,11 +65,15 @@ export class DiskBtreeReader {
   /** The first entry that is not before `start`: its leaf and index; undefined when all are. */
   async first(start: Uint8Array): Promise<{ readonly leaf: BtreeNode; readonly index: number } | undefined> {
     const path: Step[] = [];
-    const leaf = await this.#descend(await this.#options.readNode(this.#options.rootBlock), path, start);
+    const leaf = await this.#descendFromRoot(path, start);
     const index = leaf.lowerBound(start);
     if (index < leaf.count) return { leaf, index };
     const next = await this.#nextLeaf(path, leaf);
     return next === undefined ? undefined : { leaf: next, index: 0 };
+  }
+
+  async #descendFromRoot(path: Step[], key: Uint8Array): Promise<BtreeNode> {
+    return this.#descend(await this.#options.readNode(this.#options.rootBlock), path, key);
   }
 
   /** Goes down to the leaf in which `key` would be; with no key to the first leaf. */

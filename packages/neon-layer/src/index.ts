@@ -36,6 +36,7 @@ export {
 export { type BlobRun, ImageLayerBuilder, type ImageLayerOptions } from './image-layer-builder.ts';
 export {
   encodeIndexPart,
+  INDEX_BYTES_MAX,
   INDEX_VERSION,
   type IndexPart,
   type LayerMetadata,
@@ -95,6 +96,7 @@ export {
   parseLayerName,
   parseLayerObjectName,
 } from './layer-name.ts';
+export { decodeLayerSummary, type LayerSummary } from './layer-summary.ts';
 export { BATCH_PAGES_MAX, type PageBatch, type PageRun } from './page-batch.ts';
 export {
   blobRoom,
@@ -143,6 +145,7 @@ export {
 } from './storage-listing.ts';
 export {
   encodeTenantManifest,
+  MANIFEST_BYTES_MAX,
   type OffloadedTimeline,
   parseTenantManifest,
   type TenantManifest,

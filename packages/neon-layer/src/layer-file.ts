@@ -2,7 +2,7 @@ import { type Lsn, lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { BlockCache } from './block-cache.ts';
 import { BtreeNode, corruptNode, type NodeRules } from './disk-btree-node.ts';
-import { DiskBtreeReader } from './disk-btree-reader.ts';
+import { DiskBtreeReader, type LeafSlice } from './disk-btree-reader.ts';
 import { KEY_SIZE } from './key.ts';
 import { type KeyRange, rangeContains } from './key-range.ts';
 import { LayerBytes } from './layer-bytes.ts';
@@ -120,18 +120,28 @@ export class LayerFile {
     }
   }
 
-  /** The entries of a key range leaf by leaf, without an object for each. */
-  async *slices(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<EntrySlice> {
-    options.signal?.throwIfAborted();
-    let pending: { readonly leaf: BtreeNode; readonly from: number; readonly to: number } | undefined;
-    const leaves = this.#tree.leaves(range.start, range.end);
+  /**
+   * The entries of a key range leaf by leaf, without an object for each. With `seek`, leaves before the key that it names
+   * are left out.
+   */
+  async *slices(
+    range: KeyRange,
+    options: ReadOptions & { readonly seek?: (() => Uint8Array | undefined) | undefined } = {},
+  ): AsyncGenerator<EntrySlice> {
+    const { signal, seek } = options;
+    const leaves = this.#tree.leaves(range.start, range.end, seek);
+    let pending: LeafSlice | undefined;
     for (;;) {
+      signal?.throwIfAborted();
       const next = await naming(this.objectKey, () => leaves.next());
       if (next.done === true) break;
+      if (seek !== undefined) {
+        yield this.#checked({ ...next.value, endOffset: await this.#endOf(next.value) });
+        continue;
+      }
       if (pending !== undefined)
         yield this.#checked({ ...pending, endOffset: this.#offsetOf(next.value.leaf, 0) });
       pending = next.value;
-      options.signal?.throwIfAborted();
     }
     if (pending !== undefined) yield this.#checked({ ...pending, endOffset: await this.#endOf(pending) });
   }
@@ -192,7 +202,7 @@ export class LayerFile {
     return this.desc.kind === 'image' ? value : Math.floor(value / 2);
   }
 
-  async #endOf({ leaf, to }: { readonly leaf: BtreeNode; readonly to: number }): Promise<number> {
+  async #endOf({ leaf, to }: LeafSlice): Promise<number> {
     if (to < leaf.count) return this.#offsetOf(leaf, to);
     // The key of the last entry, extended by a byte, comes right behind it.
     const last = leaf.keyAt(to - 1);

@@ -50,9 +50,9 @@ export class LayerMap<T extends { readonly desc: LayerDesc }> {
       return { layer: image, lsnFloor: image.desc.lsnStart };
     }
     if (delta === undefined) return undefined;
-    const { lsnStart } = delta.desc;
-    const imageEnd = image?.desc.lsnEnd ?? lsnStart;
-    return { layer: delta, lsnFloor: imageEnd > lsnStart ? imageEnd : lsnStart };
+    // What the image holds, the delta need not be asked for.
+    const isCut = image !== undefined && image.desc.lsnEnd > delta.desc.lsnStart;
+    return { layer: delta, lsnFloor: isCut && image !== undefined ? image.desc.lsnEnd : delta.desc.lsnStart };
   }
 
   /** Keys inside of `range` at which a layer begins or ends, in no order. */

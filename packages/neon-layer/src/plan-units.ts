@@ -10,6 +10,8 @@ const SEGMENTS_AHEAD = 4;
 export interface PlanUnitsOptions {
   readonly layers: OpenLayers;
   readonly filter: KeyFilter;
+  /** The next key that the filter can pass, where it is known. */
+  readonly seek?: (() => Uint8Array | undefined) | undefined;
   /** Keys of one unit at most. */
   readonly keysMax?: number;
   readonly signal?: AbortSignal | undefined;
@@ -46,7 +48,7 @@ async function* planSegment(builder: KeyUnitBuilder, opened: OpenedSegment): Asy
   const changed = mergeChanges(deltas, segment.range, options);
   let next = await nextOf(changed);
   if (image !== undefined) {
-    for await (const slice of image.slices(segment.range, options)) {
+    for await (const slice of image.slices(segment.range, { signal: options.signal, seek: options.seek })) {
       let at = slice.from;
       while (at < slice.to) {
         const stop = next === undefined ? slice.to : Math.min(slice.leaf.lowerBound(next.key, at), slice.to);

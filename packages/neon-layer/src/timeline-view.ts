@@ -2,7 +2,7 @@ import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { BlockCache } from './block-cache.ts';
 import { blobAt, type FetchedUnit, type FetchOptions, fetchUnit } from './fetch-unit.ts';
-import { isSparseKey, KEY_SIZE, nextKey } from './key.ts';
+import { compareKeys, isSparseKey, KEY_SIZE, nextKey } from './key.ts';
 import type { KeyRange } from './key-range.ts';
 import type { KeyFilter } from './key-unit.ts';
 import { NeonLayerError } from './layer-error.ts';
@@ -12,7 +12,7 @@ import { batchesOf, type PageBatch } from './page-batch.ts';
 import { createPageDecompressor, type PageDecompressor } from './page-decompressor.ts';
 import { planUnits } from './plan-units.ts';
 import { prefetch } from './prefetch.ts';
-import { planSegments, planSteps } from './read-steps.ts';
+import { planSegments, planSteps, type ReadSegment } from './read-steps.ts';
 import type { RedoFunction } from './redo.ts';
 import { isLocalKey, type Sharding } from './shard.ts';
 import {
@@ -22,6 +22,7 @@ import {
   type TimelineSource,
 } from './timeline-source.ts';
 import { valueSizeMax } from './value-limit.ts';
+import { WantedKeys } from './wanted-keys.ts';
 
 /** Stored bytes that are fetched ahead by one scan. */
 export const READ_AHEAD_BYTES_DEFAULT: number = 8 * 1024 * 1024;
@@ -110,9 +111,40 @@ export class TimelineView {
     return undefined;
   }
 
+  /**
+   * The values of keys that ascend strictly, in their order; undefined where the timeline has none. Indexes are walked
+   * once and values that lie near each other come by one request.
+   */
+  async getMany(
+    keys: readonly Uint8Array[],
+    options: ReadOptions = {},
+  ): Promise<readonly (Uint8Array | undefined)[]> {
+    const [first, last] = [keys[0], keys.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    const wanted = new WantedKeys(keys);
+    const isLocal = this.#wanted();
+    const units = this.#fetch(
+      { start: first, end: nextKey(last) },
+      {
+        filter: (bytes, offset) => isLocal(bytes, offset) && wanted.take(bytes, offset),
+        wanted,
+        signal: options.signal,
+      },
+    );
+    const values: (Uint8Array | undefined)[] = [];
+    for await (const fetched of units) {
+      for (const { key, value } of this.#decode(fetched)) {
+        while (compareKeys(keys[values.length] ?? key, key) < 0) values.push(undefined);
+        values.push(value);
+      }
+    }
+    while (values.length < keys.length) values.push(undefined);
+    return values;
+  }
+
   /** All keys of a range with their values, in key order, in groups of bounded size. */
   async *scan(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<readonly KeyValue[]> {
-    for await (const fetched of this.#fetch(range, this.#wanted(), options)) {
+    for await (const fetched of this.#fetch(range, { filter: this.#wanted(), signal: options.signal })) {
       const entries = this.#decode(fetched);
       if (entries.length > 0) yield entries;
     }
@@ -122,7 +154,8 @@ export class TimelineView {
   async *readPages(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<PageBatch> {
     const wanted = this.#wanted();
     const filter: KeyFilter = (keys, offset) => isPage(keys, offset) && wanted(keys, offset);
-    for await (const fetched of this.#fetch(range, filter, options)) yield* batchesOf(fetched);
+    for await (const fetched of this.#fetch(range, { filter, signal: options.signal }))
+      yield* batchesOf(fetched);
   }
 
   /** Frees what is held outside of the heap. */
@@ -130,9 +163,15 @@ export class TimelineView {
     this.#shared.decompressor.close();
   }
 
-  #fetch(range: KeyRange, filter: KeyFilter, { signal }: ReadOptions): AsyncGenerator<FetchedUnit> {
+  #fetch(range: KeyRange, selection: Selection): AsyncGenerator<FetchedUnit> {
+    const { filter, wanted, signal } = selection;
     const segments = planSegments(this.source, range, this.lsn);
-    return prefetch(planUnits(segments, { ...this.#planOptions({ signal }), filter }), {
+    const plan = { ...this.#planOptions({ signal }), filter };
+    const units =
+      wanted === undefined
+        ? planUnits(segments, plan)
+        : planUnits(segmentsWith(segments, wanted), { ...plan, seek: () => wanted.next });
+    return prefetch(units, {
       fetch: (unit, unitSignal) => fetchUnit(unit, this.#fetchOptions(unitSignal)),
       sizeOf: (unit) => unit.storedBytes,
       sizeMax: this.#shared.options.readAheadBytes ?? READ_AHEAD_BYTES_DEFAULT,
@@ -171,6 +210,18 @@ export class TimelineView {
     if (sharding === undefined) return () => true;
     return (keys, offset) => isLocalKey(keys.subarray(offset, offset + KEY_SIZE), sharding);
   }
+}
+
+/** Which keys of a range a read is about. */
+interface Selection {
+  readonly filter: KeyFilter;
+  /** Where only these are. */
+  readonly wanted?: WantedKeys;
+  readonly signal: AbortSignal | undefined;
+}
+
+function* segmentsWith(segments: Iterable<ReadSegment>, wanted: WantedKeys): Generator<ReadSegment> {
+  for (const segment of segments) if (wanted.hasAnyIn(segment.range)) yield segment;
 }
 
 /** True for a relation block at `offset`: kind 0, a relation, and not its size. */
