@@ -1,1 +1,16 @@
-export {};
+export { readConfig, readConfigIfAny, writeConfig } from './config-file.ts';
+export type { RepositoryConfig, RepositoryConfigInput } from './config-schema.ts';
+export { assertNoRepository, initRepository, openRepository, type Repository } from './repository.ts';
+export {
+  isRepositoryError,
+  RepositoryError,
+  type RepositoryErrorCode,
+  type RepositoryErrorOptions,
+} from './repository-error.ts';
+export { type LockHolder, type RepositoryLock, readLockHolder } from './repository-lock.ts';
+export {
+  type RepositoryDirectoryOptions,
+  type RepositoryPaths,
+  repositoryDirectory,
+  repositoryPaths,
+} from './repository-paths.ts';

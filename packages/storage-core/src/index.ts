@@ -55,6 +55,7 @@ export {
   type StorageOperation,
 } from './storage-error.ts';
 export { assertValidKey, assertValidPrefix, compareKeys, type KeyCheck } from './storage-key.ts';
+export { nearestName } from './suggestion.ts';
 export { type ByteProgress, withByteProgress } from './with-byte-progress.ts';
 export { withConcurrencyLimit } from './with-concurrency-limit.ts';
 export { withPrefix } from './with-prefix.ts';
