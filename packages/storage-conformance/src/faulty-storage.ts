@@ -60,13 +60,12 @@ export function createFaultyStorage(
         const { info, body } = await inner.get(key, call);
         return {
           info,
-          body: breakAfter(body, fault, { operation: 'get', key, sizeOf: (chunk) => chunk.byteLength }),
+          body: breakAfter(body, fault, { operation: 'get', key, ...BYTES }),
         };
       }),
     async *list(call) {
       const fault = await plan.run({ verb: 'list', signal: call?.signal }, async (each) => each);
-      const sizeOf = (_page: ListPage) => 1;
-      yield* breakAfter(inner.list(call), fault, { operation: 'list', sizeOf });
+      yield* breakAfter(inner.list(call), fault, { operation: 'list', ...PAGES });
     },
     put: (key, body, call) =>
       plan.run({ verb: 'put', key, signal: call?.signal }, (fault) =>
@@ -141,18 +140,29 @@ function breakPutBody(key: string, body: PutBody, fault: Fault | undefined): Put
   const stream = (async function* () {
     yield* chunks;
   })();
-  return breakAfter(stream, fault, { operation: 'put', key, sizeOf: (chunk) => chunk.byteLength });
+  return breakAfter(stream, fault, { operation: 'put', key, ...BYTES });
 }
 
-/** Items until `fault.after` of them (in the unit of `sizeOf`) have passed, cutting a byte chunk where it falls. */
+/** How far into a stream a fault lies: in bytes of a body, in pages of a listing. */
+interface Measure<Item> {
+  sizeOf(item: Item): number;
+  cut(item: Item, size: number): Item;
+}
+
+const BYTES: Measure<Uint8Array> = {
+  sizeOf: (chunk) => chunk.byteLength,
+  cut: (chunk, size) => chunk.subarray(0, size),
+};
+const PAGES: Measure<ListPage> = { sizeOf: () => 1, cut: (page) => page };
+
+/** Items until `fault.after` of them have passed, in the measure's unit; the item that crosses it is cut. */
 async function* breakAfter<Item>(
   items: AsyncIterable<Item>,
   fault: Fault | undefined,
   place: {
     readonly operation: StorageOperation;
     readonly key?: string;
-    readonly sizeOf: (item: Item) => number;
-  },
+  } & Measure<Item>,
 ): AsyncGenerator<Item> {
   if (fault?.kind !== 'truncate' && fault?.kind !== 'reset') {
     yield* items;
@@ -162,7 +172,7 @@ async function* breakAfter<Item>(
   for await (const item of items) {
     if (left <= 0) break;
     const size = place.sizeOf(item);
-    yield size > left && item instanceof Uint8Array ? (item.subarray(0, left) as Item & Uint8Array) : item;
+    yield size > left ? place.cut(item, left) : item;
     left -= size;
     if (left < 0) break;
   }

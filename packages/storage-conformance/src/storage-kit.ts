@@ -1,4 +1,4 @@
-import { describe, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { describeConditions } from './condition-behaviour.ts';
 import { createKitTest } from './kit-helpers.ts';
 import type { StorageKitOptions } from './kit-options.ts';
@@ -21,10 +21,11 @@ export function describeStorage(options: StorageKitOptions): void {
     describeWrites(kitTest);
     describeConditions(kitTest);
     describeFileTree(kitTest);
-    test('a disposed storage was disposable', { timeout: options.timeoutMs ?? 30_000 }, async () => {
+    test('disposing resolves, also a second time', { timeout: options.timeoutMs ?? 30_000 }, async () => {
       const { storage, cleanup } = await options.open();
-      await cleanup();
       await storage[Symbol.asyncDispose]();
+      await expect(storage[Symbol.asyncDispose]()).resolves.toBeUndefined();
+      await cleanup();
     });
   });
 }

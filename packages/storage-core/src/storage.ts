@@ -51,7 +51,10 @@ export interface ByteRange {
 }
 
 export interface GetOptions extends CallOptions {
-  /** A range that does not lie wholly inside the object is `STORAGE_TRUNCATED`. */
+  /**
+   * A range that does not lie wholly inside the object is `STORAGE_TRUNCATED`. An empty range is inside up to and at the
+   * end, and so is `offset` at the end without `length`: both give no bytes.
+   */
   readonly range?: ByteRange;
 }
 
@@ -88,6 +91,10 @@ export interface ListPage {
   readonly prefixes: readonly string[];
 }
 
+/**
+ * An array that must not change until `put` has returned, or a stream whose producer may reuse a chunk as soon as the next
+ * one is asked for. A stream is ended early (`return`) when the put fails; its own failure reaches the caller of `put`.
+ */
 export type PutBody = Uint8Array | AsyncIterable<Uint8Array>;
 
 export interface PutOptions extends CallOptions {

@@ -58,13 +58,14 @@ export async function forEachLimited<Item>(
   concurrencyMax: number,
   work: (item: Item, index: number) => Promise<void>,
 ): Promise<void> {
-  let nextIndex = 0;
+  // One iterator for all lanes: each takes the next item that nobody has.
+  const remaining = items.entries();
   let failed = false;
   const lane = async () => {
-    while (nextIndex < items.length && !failed) {
-      const index = nextIndex++;
+    for (const [index, item] of remaining) {
+      if (failed) return;
       try {
-        await work(items[index] as Item, index);
+        await work(item, index);
       } catch (error) {
         failed = true;
         throw error;
