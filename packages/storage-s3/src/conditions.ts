@@ -40,8 +40,13 @@ export async function commitWrite(
   send: (fields: ConditionFields, history: AttemptHistory) => Promise<{ readonly ETag?: string | undefined }>,
 ): Promise<{ readonly etag?: string }> {
   const history: AttemptHistory = { mayHaveActed: false };
-  const attempt = async (quoted: boolean) =>
-    plainEtag((await send(conditionFields(write, quoted), history)).ETag);
+  const attempt = async (quoted: boolean): Promise<{ readonly etag?: string }> => {
+    const result = plainEtag((await send(conditionFields(write, quoted), history)).ETag);
+    if (result.etag !== undefined) return result;
+    // Ceph 16 leaves the ETag of a completed multipart upload empty.
+    const found = await headForWrite(context, write);
+    return found?.writeId === write.writeId ? plainEtag(found.etag) : {};
+  };
   const { dialect } = context;
   try {
     return await attempt(dialect.ifMatchQuoted);

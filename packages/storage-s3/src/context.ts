@@ -29,5 +29,5 @@ export function target(context: S3Context, key: string): { readonly Bucket: stri
 
 /** An ETag as the port hands it out: opaque, without the quotes of the header. */
 export function plainEtag(etag: string | undefined): { readonly etag?: string } {
-  return etag === undefined ? {} : { etag: etag.replace(/^"(.*)"$/, '$1') };
+  return etag === undefined || etag === '' ? {} : { etag: etag.replace(/^"(.*)"$/, '$1') };
 }

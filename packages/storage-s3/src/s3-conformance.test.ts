@@ -5,6 +5,7 @@ import { describeStorage } from '@neon-snapshot/storage-conformance';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openS3Storage } from './open-s3-storage.ts';
 import type { S3StorageOptions } from './options.ts';
+import { describeLargeObjects } from './testing/large-object-behaviour.ts';
 
 const KEYS = { accessKeyId: 'TESTKEY', secretAccessKey: 'TESTSECRET' };
 
@@ -38,39 +39,38 @@ for (const { name, quirks = {}, options = {} } of variants) {
       expect(server?.openUploads('bucket')).toBe(0);
       await server?.[Symbol.asyncDispose]();
     });
-    describeStorage({
-      name: 'storage-s3',
-      // The server's pages are small, so that few keys cross many.
-      pagedKeyCount: 120,
-      open: opener(() => ({
-        bucket: 'bucket',
-        endpoint: server?.endpoint ?? '',
-        credentials: KEYS,
-        ...options,
-      })),
+    const optionsOf = (): S3StorageOptions => ({
+      bucket: 'bucket',
+      endpoint: server?.endpoint ?? '',
+      credentials: KEYS,
+      ...options,
     });
+    // The server's pages are small, so that few keys cross many.
+    describeStorage({ name: 'storage-s3', pagedKeyCount: 120, open: opener(optionsOf) });
   });
 }
 
 // Real servers: "name=http://host:port name2=…", started by scripts/servers/up-all.sh.
 const realServers = (process.env.NEON_TEST_S3_SERVERS ?? '').split(' ').filter((entry) => entry !== '');
 
-function describeRealServer(endpoint: string): void {
+function describeRealServer(name: string, endpoint: string): void {
   const bucket = `neon-${randomUUID()}`;
   beforeAll(async () => {
     const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: KEYS });
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
     client.destroy();
   });
-  describeStorage({
-    name: 'storage-s3',
-    open: opener(() => ({ bucket, endpoint, credentials: KEYS })),
+  const optionsOf = (): S3StorageOptions => ({ bucket, endpoint, credentials: KEYS });
+  describeStorage({ name: 'storage-s3', open: opener(optionsOf) });
+  describeLargeObjects((options) => opener(() => ({ ...optionsOf(), ...options }))(), {
+    // Ceph's gateway of Debian 12 knows no additional checksums.
+    hasChecksums: !name.startsWith('ceph'),
   });
 }
 
 for (const entry of realServers) {
   const [name = '', endpoint = ''] = entry.split('=');
-  describe(`the real server ${name}`, () => describeRealServer(endpoint));
+  describe(`the real server ${name}`, () => describeRealServer(name, endpoint));
 }
 
 // Skipping would hide a missing server in CI, so there it is a failure.
