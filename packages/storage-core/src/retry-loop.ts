@@ -22,7 +22,7 @@ export interface RetryEvent extends CallPlace {
   readonly error: StorageError;
 }
 
-export interface RetriedCall extends CallPlace {
+interface RetriedCall extends CallPlace {
   readonly signal: AbortSignal | undefined;
   /** Asked of an error that is retryable by itself. */
   readonly mayRepeat?: (error: StorageError) => boolean;

@@ -8,9 +8,15 @@ export interface ChildScript {
   nextLine(): Promise<string>;
 }
 
+const SCRIPTS = {
+  'endless-writer': new URL('./endless-writer.ts', import.meta.url),
+  'racing-writer': new URL('./racing-writer.ts', import.meta.url),
+  'unprivileged-reader': new URL('./unprivileged-reader.ts', import.meta.url),
+};
+
 /** Runs a script of this directory in a process of its own, on the package's sources. */
-export function startScript(name: string, args: readonly string[]): ChildScript {
-  const script = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
+export function startScript(name: keyof typeof SCRIPTS, args: readonly string[]): ChildScript {
+  const script = fileURLToPath(SCRIPTS[name]);
   const child = spawn(process.execPath, ['--conditions=@neon-snapshot/source', script, ...args]);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   let errorText = '';
