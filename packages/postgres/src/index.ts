@@ -117,6 +117,12 @@ export {
   type WalSegmentFile,
 } from './wal-checkpoint-segment.ts';
 export {
+  type DecodedWalBlock,
+  WAL_BLOCK_ID_MAX,
+  WAL_IMAGE_COMPRESSION,
+  WalRecordDecoder,
+} from './wal-decoder.ts';
+export {
   decodeWalPageHeader,
   encodeWalPageHeader,
   WAL_LONG_HEADER_SIZE,
