@@ -115,14 +115,15 @@ test('XXH32 gives the values of its specification', () => {
   expect(xxh32(Buffer.from('Nobody inspects the spammish repetition'))).toBe(0xe2293b2f);
 });
 
-const hasLz4 = spawnSync('lz4', ['--version']).status === 0 || process.env.CI === 'true';
+const LZ4_TOOL: string = 'lz4';
+const hasLz4 = spawnSync(LZ4_TOOL, ['--version']).status === 0 || process.env.CI === 'true';
 test.runIf(hasLz4)(
   `the lz4 tool and we read each other${hasLz4 ? '' : ' (skipped: no lz4 on the PATH)'}`,
   async () => {
     for (const bytes of Object.values(SAMPLES)) {
       const ours = await collect(compress(inChunks(bytes, 65_536), 'lz4'));
       expect(
-        Buffer.compare(execFileSync('lz4', ['-q', '-dc'], { input: ours, maxBuffer: 2 ** 24 }), bytes),
+        Buffer.compare(execFileSync(LZ4_TOOL, ['-q', '-dc'], { input: ours, maxBuffer: 2 ** 24 }), bytes),
       ).toBe(0);
       for (const flags of [
         ['-BD'],
@@ -130,7 +131,7 @@ test.runIf(hasLz4)(
         ['-B5', '--no-frame-crc'],
         ['-9', '-BD', '--content-size'],
       ]) {
-        const theirs = execFileSync('lz4', ['-q', '-c', ...flags], { input: bytes, maxBuffer: 2 ** 24 });
+        const theirs = execFileSync(LZ4_TOOL, ['-q', '-c', ...flags], { input: bytes, maxBuffer: 2 ** 24 });
         expect(
           Buffer.compare(await collect(decompress(inChunks(theirs, 100_000), 'lz4')), bytes),
           flags.join(' '),
