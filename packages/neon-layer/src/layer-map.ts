@@ -1,7 +1,11 @@
 import type { Lsn } from '@neon-snapshot/postgres';
-import { compareKeys } from './key.ts';
+import { compareKeys, keyToHex } from './key.ts';
 import { intersectRanges, type KeyRange, rangeContains } from './key-range.ts';
+import { NeonLayerError } from './layer-error.ts';
 import { isL0, keyRangeOf, type LayerDesc } from './layer-name.ts';
+
+/** Layers over one key at most. Neon holds ingest back at some 30 that are not compacted. */
+const LAYERS_OF_KEY_MAX = 10_000;
 
 /** Where to look next for a key. */
 export interface LayerSearchResult<T> {
@@ -38,21 +42,28 @@ export class LayerMap<T extends { readonly desc: LayerDesc }> {
 
   /** The layer to look at for the newest state of `key` below `lsnEnd` (exclusive); undefined when no layer can have it. */
   search(key: Uint8Array, lsnEnd: Lsn): LayerSearchResult<T> | undefined {
-    let delta: T | undefined;
-    let image: T | undefined;
-    for (const layer of this.#covering(key)) {
-      const { kind, lsnStart } = layer.desc;
-      if (lsnStart >= lsnEnd) continue;
-      if (kind === 'delta' && (delta === undefined || lsnStart > delta.desc.lsnStart)) delta = layer;
-      if (kind === 'image' && (image === undefined || lsnStart > image.desc.lsnStart)) image = layer;
+    for (const result of this.descend(key, lsnEnd)) return result;
+    return undefined;
+  }
+
+  /** The layers to look at one after the other: deltas newest first, down to the first image. */
+  *descend(key: Uint8Array, lsnEnd: Lsn): Generator<LayerSearchResult<T>> {
+    const { deltas, images } = this.#covering(key);
+    let end = lsnEnd;
+    for (let d = 0, i = 0; ; ) {
+      while (isAtOrAbove(deltas[d], end)) d += 1;
+      while (isAtOrAbove(images[i], end)) i += 1;
+      const [delta, image] = [deltas[d], images[i]];
+      if (image !== undefined && (delta === undefined || comesFirst(image.desc, delta.desc, end))) {
+        yield { layer: image, lsnFloor: image.desc.lsnStart };
+        return;
+      }
+      if (delta === undefined) return;
+      // What the image holds, the delta need not be asked for.
+      end = delta.desc.lsnStart;
+      if (image !== undefined && image.desc.lsnEnd > end) end = image.desc.lsnEnd;
+      yield { layer: delta, lsnFloor: end };
     }
-    if (image !== undefined && (delta === undefined || comesFirst(image.desc, delta.desc, lsnEnd))) {
-      return { layer: image, lsnFloor: image.desc.lsnStart };
-    }
-    if (delta === undefined) return undefined;
-    // What the image holds, the delta need not be asked for.
-    const isCut = image !== undefined && image.desc.lsnEnd > delta.desc.lsnStart;
-    return { layer: delta, lsnFloor: isCut && image !== undefined ? image.desc.lsnEnd : delta.desc.lsnStart };
   }
 
   /** Keys inside of `range` at which a layer begins or ends, in no order. */
@@ -66,14 +77,19 @@ export class LayerMap<T extends { readonly desc: LayerDesc }> {
     }
   }
 
-  *#covering(key: Uint8Array): Generator<T> {
-    yield* this.#wide;
+  /** Layers whose range has the key, by kind, the newest first. */
+  #covering(key: Uint8Array): { readonly deltas: readonly T[]; readonly images: readonly T[] } {
+    const deltas: T[] = [...this.#wide];
+    const images: T[] = [];
     for (let i = this.#countStartingUpTo(key) - 1; i >= 0; i -= 1) {
-      const endMax = this.#narrowEndMax[i];
-      if (endMax === undefined || compareKeys(endMax, key) <= 0) return;
       const layer = this.#narrow[i];
-      if (layer !== undefined && rangeContains(keyRangeOf(layer.desc), key)) yield layer;
+      const endMax = this.#narrowEndMax[i];
+      if (layer === undefined || endMax === undefined || compareKeys(endMax, key) <= 0) break;
+      if (!rangeContains(keyRangeOf(layer.desc), key)) continue;
+      (layer.desc.kind === 'delta' ? deltas : images).push(layer);
     }
+    if (deltas.length + images.length > LAYERS_OF_KEY_MAX) throw tooManyLayers(key);
+    return { deltas: deltas.sort(newestFirst), images: images.sort(newestFirst) };
   }
 
   #countStartingUpTo(key: Uint8Array): number {
@@ -87,6 +103,23 @@ export class LayerMap<T extends { readonly desc: LayerDesc }> {
     }
     return low;
   }
+}
+
+function newestFirst(a: { readonly desc: LayerDesc }, b: { readonly desc: LayerDesc }): number {
+  if (a.desc.lsnStart === b.desc.lsnStart) return 0;
+  return a.desc.lsnStart > b.desc.lsnStart ? -1 : 1;
+}
+
+function isAtOrAbove(layer: { readonly desc: LayerDesc } | undefined, end: Lsn): boolean {
+  return layer !== undefined && layer.desc.lsnStart >= end;
+}
+
+function tooManyLayers(key: Uint8Array): NeonLayerError {
+  return new NeonLayerError({
+    code: 'NEON_LAYER_TOO_LARGE',
+    operation: 'read',
+    message: `More than ${LAYERS_OF_KEY_MAX} layers cover the key ${keyToHex(key)}: the timeline needs compaction.`,
+  });
 }
 
 /** An image holds all that a delta could add below the searched LSN. */

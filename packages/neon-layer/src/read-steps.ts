@@ -31,12 +31,10 @@ export function planSteps(source: TimelineSource, key: Uint8Array, at: Lsn): rea
   let timeline: TimelineSource = source;
   let lsnEnd = lsn(at + 1n);
   for (;;) {
-    const found = timeline.layers.search(key, lsnEnd);
-    if (found !== undefined) {
-      steps.push({ layer: found.layer, lsnFloor: found.lsnFloor, lsnEnd });
-      if (found.layer.desc.kind === 'image') return steps;
-      lsnEnd = found.lsnFloor;
-      continue;
+    for (const { layer, lsnFloor } of timeline.layers.descend(key, lsnEnd)) {
+      steps.push({ layer, lsnFloor, lsnEnd });
+      if (layer.desc.kind === 'image') return steps;
+      lsnEnd = lsnFloor;
     }
     if (timeline.ancestor === undefined || !isInheritedKey(key)) return steps;
     const branchEnd = lsn(timeline.ancestor.lsn + 1n);
