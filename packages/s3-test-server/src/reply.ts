@@ -9,10 +9,15 @@ import { errorDocument, S3Error } from './s3-error.ts';
 export async function sendReply(
   response: ServerResponse,
   reply: S3Reply,
-  fault: S3FaultEffect | undefined,
+  options: { readonly fault: S3FaultEffect | undefined; readonly date: Date },
 ): Promise<void> {
+  const { fault } = options;
   const { body } = reply;
-  const headers: Record<string, string> = { 'x-amz-request-id': randomUUID(), ...reply.headers };
+  const headers: Record<string, string> = {
+    'x-amz-request-id': randomUUID(),
+    date: options.date.toUTCString(),
+    ...reply.headers,
+  };
   if (typeof body === 'string') headers['content-type'] = 'application/xml';
   if (body !== undefined) headers['content-length'] = String(lengthOf(body));
   response.writeHead(reply.status, headers);

@@ -145,7 +145,7 @@ async function answer(service: Service, received: Received): Promise<number> {
   if (fault?.kind === 'reset') return reset(request);
   // A reply to a body that was not read to its end: the connection can't be used again.
   if (!request.complete) response.setHeader('connection', 'close');
-  await sendReply(response, reply, fault);
+  await sendReply(response, reply, { fault, date: new Date(Date.now() + service.signatures.clockOffsetMs) });
   return reply.status;
 }
 

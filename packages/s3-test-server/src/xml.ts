@@ -8,7 +8,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 /** Text with the characters escaped that XML gives a meaning to. */
-export function escapeXml(text: string): string {
+function escapeXml(text: string): string {
   return text.replace(/[&<>"\r]/g, (character) => ESCAPES[character] ?? character);
 }
 

@@ -13,7 +13,7 @@ export interface S3Context {
   newWriteId(): string;
 }
 
-export interface S3Dialect {
+interface S3Dialect {
   /** Ceph compares `If-Match` with the ETag without its quotes. */
   ifMatchQuoted: boolean;
   /** False once DeleteObjects was answered with "not implemented". */

@@ -2,6 +2,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import type { StorageError } from '@neon-snapshot/storage-core';
 import { type S3ErrorFacts, type S3Place, translateError } from './errors.ts';
 import { type RetryClock, type RetryConfig, retryDelayMs } from './retry.ts';
+import { isClockCorrected } from './sdk-error.ts';
 
 /** What earlier attempts of a request may have done. */
 export interface AttemptHistory {
@@ -45,11 +46,16 @@ export function createRequester(options: {
     close: () => client.destroy(),
     async send(place, request, history) {
       const callOptions = place.signal === undefined ? {} : { abortSignal: place.signal };
+      let isCorrected = false;
       for (let attempt = 1; ; attempt++) {
         try {
           if (place.signal?.aborted) throw place.signal.reason;
           return await request(client, callOptions);
         } catch (cause) {
+          if (!isCorrected && isClockCorrected(cause)) {
+            isCorrected = true;
+            continue;
+          }
           const error = translate(cause, place);
           if (history !== undefined && mayHaveActed(error)) history.mayHaveActed = true;
           await pause(attempt, error, place);

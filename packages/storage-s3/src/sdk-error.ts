@@ -51,3 +51,12 @@ export function withoutRequest(error: unknown, redact: (text: string) => string)
   if (error.stack !== undefined) slim.stack = redact(error.stack);
   return slim;
 }
+
+/** True when the answer showed that this machine's clock is wrong, and the SDK signs by the server's from now on. */
+export function isClockCorrected(error: unknown): boolean {
+  if (!(error instanceof Error) || !('$metadata' in error)) return false;
+  const { $metadata: metadata } = error;
+  return (
+    typeof metadata === 'object' && metadata !== null && Reflect.get(metadata, 'clockSkewCorrected') === true
+  );
+}

@@ -8,7 +8,7 @@ import type { S3StorageOptions } from '../options.ts';
 import type { RetryClock } from '../retry.ts';
 import { open } from '../s3-storage.ts';
 
-export const BUCKET = 'bucket';
+const BUCKET = 'bucket';
 export const MIB = 2 ** 20;
 
 export interface ServedStorage extends AsyncDisposable {
