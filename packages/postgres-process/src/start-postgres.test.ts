@@ -155,7 +155,9 @@ test.runIf(process.geteuid?.() === 0)(
   },
 );
 
-test('a server ends when the process that started it is killed', async () => {
+test('a server ends when the process that started it is killed, and its runtime directory goes', async () => {
+  await using temporary = await makeTemporaryDirectory();
+  await chmod(temporary.path, 0o777);
   const script = `
     const { startPostgres } = await import(${JSON.stringify(new URL('./start-postgres.ts', import.meta.url).href)});
     const server = await startPostgres(${JSON.stringify(cluster)});
@@ -164,7 +166,7 @@ test('a server ends when the process that started it is killed', async () => {
   const child = spawn(
     process.execPath,
     ['--conditions=@neon-snapshot/source', '--input-type=module', '-e', script],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, TMPDIR: temporary.path } },
   );
   const [output] = await once(child.stdout, 'data');
   const pid = Number(output);
@@ -172,7 +174,10 @@ test('a server ends when the process that started it is killed', async () => {
   child.kill('SIGKILL');
   await once(child, 'exit');
   const deadline = Date.now() + 10_000;
-  while ((await isServerRunning(cluster.dataDirectory)) && Date.now() < deadline) await delay(20);
+  const remains = async () =>
+    (await isServerRunning(cluster.dataDirectory)) || (await readdir(temporary.path)).length > 0;
+  while ((await remains()) && Date.now() < deadline) await delay(20);
+  expect(await readdir(temporary.path)).toEqual([]);
   expect(await isServerRunning(cluster.dataDirectory)).toBe(false);
   await using server = await startPostgres(cluster);
   expect(server.pid).not.toBe(pid);

@@ -104,7 +104,7 @@ async function spawnServer(options: StartPostgresOptions, place: ServerPlace): P
   );
   if (!hasPid(child)) throw await spawnFailure(child, installation);
   child.unref();
-  const callOffWatchdog = startWatchdog(child.pid, user);
+  const callOffWatchdog = startWatchdog({ pid: child.pid, runtimeDirectory, user });
   const superuser = options.superuser ?? 'postgres';
   return new ChildPostgres({
     child,
