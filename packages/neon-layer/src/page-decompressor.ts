@@ -3,7 +3,7 @@ import { decodeBlobHeader } from './blob.ts';
 import { invalidArgument } from './layer-assembly.ts';
 import { NeonLayerError } from './layer-error.ts';
 import { BLOB_BYTES_MAX, BLOCK_SIZE } from './layer-format.ts';
-import { openDecompressContext, type ZstdContext } from './zstd-context.ts';
+import { openDecompressContext, type ZstdCall, type ZstdContext } from './zstd-context.ts';
 import { frameFault, readZstdFrame } from './zstd-frame.ts';
 
 /** Decodes stored blobs. Belongs to one thread; close it when done. */
@@ -34,17 +34,6 @@ export interface PageDecompressorOptions {
   readonly forceOneShot?: boolean;
 }
 
-/** A frame in `bytes[start, end)`; its content goes to `out[outOffset, …)`, at most `sizeMax` bytes of it. */
-interface FrameCall {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly out: Uint8Array;
-  readonly outOffset: number;
-  /** `out` has one byte more than this from `outOffset` on. */
-  readonly sizeMax: number;
-}
-
 /** Opens a decompressor; a self-test decides between the reused context and the public calls. */
 export function createPageDecompressor(options: PageDecompressorOptions = {}): PageDecompressor {
   if (options.forceOneShot !== true) {
@@ -55,17 +44,31 @@ export function createPageDecompressor(options: PageDecompressorOptions = {}): P
   return new BlobDecoder('one-shot', ONE_SHOT_DECODER);
 }
 
+type ReusedCall = { -readonly [Name in keyof ZstdCall]: ZstdCall[Name] };
+
 interface FrameDecoder {
-  /** Bytes written; throws `NEON_LAYER_CORRUPT` when the frame does not decode or is larger than `sizeMax`. */
-  decode(call: FrameCall): number;
+  /**
+   * Decompresses one whole frame and returns its size, which is below `outputLength`: output that is full tells nothing
+   * about whether more would come. Throws `NEON_LAYER_CORRUPT` when the frame does not decode or is larger.
+   */
+  decode(call: ZstdCall): number;
   close(): void;
 }
 
 class BlobDecoder implements PageDecompressor {
   readonly implementation: PageDecompressor['implementation'];
   readonly #decoder: FrameDecoder;
-  /** One byte larger than a page: output that is full tells nothing about whether more would come. */
+  /** Takes the last page of a run, behind which the caller's buffer has no byte to spare. */
   readonly #lastPage = new Uint8Array(BLOCK_SIZE + 1);
+  /** One object for all calls. */
+  readonly #call: ReusedCall = {
+    input: this.#lastPage,
+    inputOffset: 0,
+    inputLength: 0,
+    output: this.#lastPage,
+    outputOffset: 0,
+    outputLength: BLOCK_SIZE + 1,
+  };
 
   constructor(implementation: PageDecompressor['implementation'], decoder: FrameDecoder) {
     this.implementation = implementation;
@@ -85,12 +88,19 @@ class BlobDecoder implements PageDecompressor {
       throw valueTooLarge(frame.contentSizeMax, sizeMaxBytes);
     }
     const sizeMax = Math.min(frame.contentSizeMax, sizeMaxBytes);
-    const out = new Uint8Array(sizeMax + 1);
-    const size = this.#decoder.decode({ bytes: blob, start: headerSize, end, out, outOffset: 0, sizeMax });
+    const output = new Uint8Array(sizeMax + 1);
+    const size = this.#decoder.decode({
+      input: blob,
+      inputOffset: headerSize,
+      inputLength: payloadSize,
+      output,
+      outputOffset: 0,
+      outputLength: output.length,
+    });
     if (frame.contentSizeKnown && size !== frame.contentSizeMax) {
       throw frameFault(`it announces ${frame.contentSizeMax} bytes and holds ${size}`);
     }
-    return out.slice(0, size);
+    return output.slice(0, size);
   }
 
   decodePages({ blobs, lengths, pageCount, out }: DecodePagesOptions): void {
@@ -99,46 +109,44 @@ class BlobDecoder implements PageDecompressor {
         `${lengths.length} lengths and ${out.length} bytes are too few for ${pageCount} pages.`,
       );
     }
+    this.#call.input = blobs;
     let start = 0;
     for (let index = 0; index < pageCount; index += 1) {
       const end = start + (lengths[index] ?? 0);
       try {
         if (end > blobs.length) throw frameFault(`it ends at byte ${end} of ${blobs.length}`);
-        this.#decodePage({ blobs, start, end, out, index });
+        this.#decodePage(start, end, out, index * BLOCK_SIZE);
       } catch (cause) {
         throw pageFault(index, cause);
       }
       start = end;
     }
+    this.#call.input = this.#lastPage;
+    this.#call.output = this.#lastPage;
   }
 
   close(): void {
     this.#decoder.close();
   }
 
-  #decodePage(page: {
-    readonly blobs: Uint8Array;
-    readonly start: number;
-    readonly end: number;
-    readonly out: Uint8Array;
-    readonly index: number;
-  }): void {
-    const { blobs, out } = page;
-    const { headerSize, payloadSize, compressed } = decodeBlobHeader(blobs, page.start, page.end);
-    const start = page.start + headerSize;
-    const outOffset = page.index * BLOCK_SIZE;
+  #decodePage(blobStart: number, blobEnd: number, out: Uint8Array, outOffset: number): void {
+    const call = this.#call;
+    const { headerSize, payloadSize, compressed } = decodeBlobHeader(call.input, blobStart, blobEnd);
+    const start = blobStart + headerSize;
     if (!compressed) {
       if (payloadSize !== BLOCK_SIZE) throw wrongPageSize(payloadSize);
-      out.set(blobs.subarray(start, start + payloadSize), outOffset);
+      out.set(call.input.subarray(start, start + payloadSize), outOffset);
       return;
     }
-    readZstdFrame(blobs, start, start + payloadSize);
-    const frame = { bytes: blobs, start, end: start + payloadSize, sizeMax: BLOCK_SIZE };
+    readZstdFrame(call.input, start, start + payloadSize);
+    call.inputOffset = start;
+    call.inputLength = payloadSize;
     // The byte behind the page belongs to the next page, which is written next, or is not there at all.
     const isLast = outOffset + BLOCK_SIZE >= out.length;
-    const target = isLast ? { out: this.#lastPage, outOffset: 0 } : { out, outOffset };
-    const behind = isLast ? 0 : (out[outOffset + BLOCK_SIZE] ?? 0);
-    const size = this.#decoder.decode({ ...frame, ...target });
+    const behind = out[outOffset + BLOCK_SIZE] ?? 0;
+    call.output = isLast ? this.#lastPage : out;
+    call.outputOffset = isLast ? 0 : outOffset;
+    const size = this.#decoder.decode(call);
     if (size !== BLOCK_SIZE) throw wrongPageSize(size);
     if (isLast) out.set(this.#lastPage.subarray(0, BLOCK_SIZE), outOffset);
     else out[outOffset + BLOCK_SIZE] = behind;
@@ -149,19 +157,12 @@ class BlobDecoder implements PageDecompressor {
 class ReusedDecoder implements FrameDecoder {
   #context: ZstdContext | undefined = openDecompressContext();
 
-  decode({ bytes, start, end, out, outOffset, sizeMax }: FrameCall): number {
+  decode(call: ZstdCall): number {
     this.#context ??= openDecompressContext();
-    const size = this.#context?.run({
-      input: bytes,
-      inputOffset: start,
-      inputLength: end - start,
-      output: out,
-      outputOffset: outOffset,
-      outputLength: sizeMax + 1,
-    });
+    const size = this.#context?.run(call);
     if (size !== undefined) return size;
     this.close();
-    throw frameFault(`it does not decompress to ${sizeMax} bytes or fewer`);
+    throw doesNotDecode(call);
   }
 
   close(): void {
@@ -171,19 +172,20 @@ class ReusedDecoder implements FrameDecoder {
 }
 
 const ONE_SHOT_DECODER: FrameDecoder = {
-  decode({ bytes, start, end, out, outOffset, sizeMax }) {
-    const content = decompressOnce(bytes.subarray(start, end), sizeMax);
-    out.set(content, outOffset);
+  decode(call) {
+    const content = decompressOnce(call);
+    call.output.set(content, call.outputOffset);
     return content.length;
   },
   close() {},
 };
 
-function decompressOnce(frame: Uint8Array, sizeMax: number): Uint8Array {
+function decompressOnce(call: ZstdCall): Uint8Array {
+  const frame = call.input.subarray(call.inputOffset, call.inputOffset + call.inputLength);
   try {
-    return zstdDecompressSync(frame, { maxOutputLength: Math.max(sizeMax, 1) });
+    return zstdDecompressSync(frame, { maxOutputLength: Math.max(call.outputLength - 1, 1) });
   } catch {
-    throw frameFault(`it does not decompress to ${sizeMax} bytes or fewer`);
+    throw doesNotDecode(call);
   }
 }
 
@@ -192,15 +194,22 @@ const SELF_TEST_FRAME = Buffer.from('28b52ffd0048a500006068656c6c6f20776f726c642
 
 function passesSelfTest(decoder: FrameDecoder): boolean {
   const expected = Buffer.alloc(BLOCK_SIZE, 'hello world ');
-  const out = Buffer.alloc(BLOCK_SIZE + 1);
-  const frame = { bytes: SELF_TEST_FRAME, start: 0, end: SELF_TEST_FRAME.length, out, outOffset: 0 };
+  const output = Buffer.alloc(BLOCK_SIZE + 1);
+  const call = {
+    input: SELF_TEST_FRAME,
+    inputOffset: 0,
+    inputLength: SELF_TEST_FRAME.length,
+    output,
+    outputOffset: 0,
+    outputLength: BLOCK_SIZE + 1,
+  };
   try {
     // Good, too large for its room (spends the context), good again.
-    const first = decoder.decode({ ...frame, sizeMax: BLOCK_SIZE });
-    const isRefused = refuses(() => decoder.decode({ ...frame, sizeMax: 100 }));
-    out.fill(0);
-    const last = decoder.decode({ ...frame, sizeMax: BLOCK_SIZE });
-    const isEqual = expected.equals(out.subarray(0, BLOCK_SIZE));
+    const first = decoder.decode(call);
+    const isRefused = refuses(() => decoder.decode({ ...call, outputLength: 101 }));
+    output.fill(0);
+    const last = decoder.decode(call);
+    const isEqual = expected.equals(output.subarray(0, BLOCK_SIZE));
     return first === BLOCK_SIZE && isRefused && last === BLOCK_SIZE && isEqual;
   } catch {
     return false;
@@ -214,6 +223,10 @@ function refuses(action: () => unknown): boolean {
   } catch {
     return true;
   }
+}
+
+function doesNotDecode(call: ZstdCall): NeonLayerError {
+  return frameFault(`it does not decompress to ${call.outputLength - 1} bytes or fewer`);
 }
 
 function wrongPageSize(size: number): NeonLayerError {
