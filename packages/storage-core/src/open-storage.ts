@@ -38,7 +38,8 @@ export interface OpenStorageOptions {
 
 /**
  * Opens a URL or an already parsed location: loads the backend of its scheme, gives it the settings of the role, and
- * puts the usual decorators around it. A local file tree gets no timeout, retry and concurrency limit.
+ * puts the usual decorators around it. A local file tree gets no timeout, retry and concurrency limit; a backend with
+ * its own retries gets a timeout or a retry only where `timeoutMs` or `attemptsMax` is given.
  * Errors: `PluginError`, `StorageError`.
  */
 export async function openStorage(
@@ -53,14 +54,14 @@ export async function openStorage(
   const plugin = await registry.load('storage', location.scheme);
   const settings = createSettingsScope({ role: options.role, env: options.env, warn: options.warn });
   const opened = await plugin.open(location, { settings, access: options.access, signal: options.signal });
-  return decorate(opened, options);
+  return decorate(opened, options, plugin.hasOwnRetries === true);
 }
 
 function baseDirectoryOf({ baseDirectory }: OpenStorageOptions): { readonly baseDirectory?: string } {
   return baseDirectory === undefined ? {} : { baseDirectory };
 }
 
-function decorate(opened: Storage, options: OpenStorageOptions): Storage {
+function decorate(opened: Storage, options: OpenStorageOptions, hasOwnRetries: boolean): Storage {
   const { attemptsMax, baseDelayMs, delayMaxMs, timeoutMs, concurrencyMax } = {
     ...OPEN_STORAGE_DEFAULTS,
     ...definedOnly(options),
@@ -68,13 +69,15 @@ function decorate(opened: Storage, options: OpenStorageOptions): Storage {
   let storage = opened;
   if (!opened.capability.fileTree) {
     // The limit goes around the timeout, so that waiting for a permit is not taken for a stalled storage.
-    storage = withTimeout(storage, { timeoutMs });
+    if (!hasOwnRetries || options.timeoutMs !== undefined) storage = withTimeout(storage, { timeoutMs });
     storage = withConcurrencyLimit(storage, { concurrencyMax });
-    const retry = { attemptsMax, baseDelayMs, delayMaxMs };
-    storage = withRetry(
-      storage,
-      options.onRetry === undefined ? retry : { ...retry, onRetry: options.onRetry },
-    );
+    if (!hasOwnRetries || options.attemptsMax !== undefined) {
+      const retry = { attemptsMax, baseDelayMs, delayMaxMs };
+      storage = withRetry(
+        storage,
+        options.onRetry === undefined ? retry : { ...retry, onRetry: options.onRetry },
+      );
+    }
   }
   if (options.bytesPerSecondMax !== undefined) {
     storage = withRateLimit(storage, { bytesPerSecondMax: options.bytesPerSecondMax });

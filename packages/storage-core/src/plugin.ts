@@ -31,6 +31,11 @@ export interface StoragePlugin {
   /** URL schemes without `:`, lower case. */
   readonly schemes: readonly string[];
   readonly settings: readonly SettingDescription[];
+  /**
+   * True when the backend repeats and times out its own requests, which it can do more finely than whole calls:
+   * `openStorage` then adds a retry or a timeout only where its caller asks for one.
+   */
+  readonly hasOwnRetries?: boolean;
   /** Opens the location. Loads its SDK here, not at import. Makes no network call that is not needed to open. */
   open(location: StorageLocation, context: OpenStorageContext): Promise<Storage>;
 }

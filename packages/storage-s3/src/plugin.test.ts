@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { createPluginRegistry } from '@neon-snapshot/storage-core';
+import { startS3TestServer } from '@neon-snapshot/s3-test-server';
+import { createPluginRegistry, openStorage } from '@neon-snapshot/storage-core';
 import { expect, test } from 'vitest';
 import { plugin } from './plugin.ts';
+import { failureOf } from './testing/with-server.ts';
 
 test('Importing the package loads no SDK', async () => {
   const script = `
@@ -17,7 +19,7 @@ test('Importing the package loads no SDK', async () => {
   expect(stdout.trim()).toBe('0');
 });
 
-test('The registry takes the plugin for s3 URLs', async () => {
+test('A URL opened through the registry is retried by the backend alone', async () => {
   const registry = createPluginRegistry();
   registry.register({
     kind: 'storage',
@@ -25,5 +27,14 @@ test('The registry takes the plugin for s3 URLs', async () => {
     packageName: '@neon-snapshot/storage-s3',
     load: async () => plugin,
   });
-  expect(await registry.load('storage', 's3')).toBe(plugin);
+  await using server = await startS3TestServer({ buckets: ['bucket'] });
+  const env = { AWS_ACCESS_KEY_ID: 'TESTKEY', AWS_SECRET_ACCESS_KEY: 'TESTSECRET' };
+  const url = `s3://bucket/a?endpoint=${server.endpoint}&max_retries=1`;
+  await using storage = await openStorage(registry, url, { role: 'storage', access: 'write', env });
+  await storage.put('key', new Uint8Array(1));
+  expect(server.keys('bucket')).toEqual(['a/key']);
+  const failing = { kind: 'error', status: 500, code: 'InternalError' } as const;
+  server.inject({ operation: 'HeadObject', times: 9, effect: failing });
+  expect(await failureOf(storage.head('key'))).toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+  expect(server.log.count('HeadObject')).toBe(2);
 });

@@ -8,6 +8,7 @@ export const plugin: StoragePlugin = {
   name: 's3',
   schemes: ['s3'],
   settings,
+  hasOwnRetries: true,
   async open(location, context) {
     const options = parseSettings(location, context.settings, context.access);
     const { open } = await import('./s3-storage.ts');
