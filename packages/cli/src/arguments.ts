@@ -3,11 +3,15 @@ import { parseBytes } from './output/units.ts';
 
 /** One flag of a command. Names are snake_case; kebab-case is accepted too. */
 export interface OptionDefinition {
-  readonly type: 'string' | 'boolean' | 'number' | 'list';
+  /** `id`: 32 hex digits. `size`: bytes such as `100M`. */
+  readonly type: 'string' | 'boolean' | 'number' | 'size' | 'id' | 'list';
   readonly describe: string;
   readonly alias?: string;
   readonly choices?: readonly string[];
-  readonly default?: string | boolean | number;
+  readonly default?: string;
+  /** Bounds of a number. */
+  readonly min?: number;
+  readonly max?: number;
 }
 
 export type OptionTable = Readonly<Record<string, OptionDefinition>>;
@@ -15,6 +19,11 @@ export type OptionTable = Readonly<Record<string, OptionDefinition>>;
 export interface PositionalDefinition {
   readonly name: string;
   readonly describe: string;
+}
+
+interface NumberBounds {
+  readonly min?: number;
+  readonly max?: number;
 }
 
 /** The words of one invocation, read by name with the type that the option table gave them. */
@@ -56,16 +65,22 @@ export class ParsedArguments {
   }
 
   /** A whole number within bounds. */
-  integer(name: string, bounds: { readonly min: number; readonly max: number }): number | undefined {
+  integer(name: string, bounds: NumberBounds = {}): number | undefined {
     const value = this.#values[name];
     if (value === undefined) return undefined;
-    const number = Number(value);
-    if (!Number.isInteger(number) || number < bounds.min || number > bounds.max) {
-      throw usageError(
-        `--${name} must be a whole number from ${bounds.min} to ${bounds.max}, found ${String(value)}`,
-      );
-    }
+    const { min = 0, max = Number.MAX_SAFE_INTEGER } = bounds;
+    const number = /^\d+$/.test(String(value)) ? Number(value) : Number.NaN;
+    if (!Number.isInteger(number) || number < min || number > max)
+      throw usageError(`--${name} must be a whole number from ${min} to ${max}, found ${String(value)}`);
     return number;
+  }
+
+  /** An id of a tenant or timeline: 32 hex digits, given back in lower case. */
+  id(name: string): string | undefined {
+    const given = this.string(name);
+    if (given === undefined) return undefined;
+    if (!/^[0-9a-f]{32}$/i.test(given)) throw usageError(`--${name} is 32 hex digits, found ${given}`);
+    return given.toLowerCase();
   }
 
   /** A size such as `100M` or `1GiB`, in bytes. */
@@ -76,6 +91,17 @@ export class ParsedArguments {
     if (bytes === undefined || bytes === 0)
       throw usageError(`--${name} must be a size such as 100M, found ${text}`);
     return bytes;
+  }
+}
+
+/** Checks the form of everything that was given, so that a mistake is found before anything is done. */
+export function assertValues(args: ParsedArguments, table: OptionTable): void {
+  for (const [name, option] of Object.entries(table)) {
+    const { type } = option;
+    if (type === 'string') args.string(name);
+    else if (type === 'number') args.integer(name, option);
+    else if (type === 'size') args.bytes(name);
+    else if (type === 'id') args.id(name);
   }
 }
 

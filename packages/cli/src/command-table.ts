@@ -9,8 +9,8 @@ const INIT: OptionTable = {
   superuser: { type: 'string', describe: 'superuser of a new cluster [postgres]' },
   locale: { type: 'string', describe: 'locale of a new cluster [C.UTF-8]' },
   data_checksums: { type: 'boolean', describe: 'page checksums in a new cluster' },
-  tenant_id: { type: 'string', describe: 'id of the new tenant, 32 hex digits [random]' },
-  timeline: { type: 'string', describe: 'id of its first timeline, 32 hex digits [random]' },
+  tenant_id: { type: 'id', describe: 'id of the new tenant, 32 hex digits [random]' },
+  timeline: { type: 'id', describe: 'id of its first timeline, 32 hex digits [random]' },
   recover: {
     type: 'boolean',
     describe: 'make a data directory that was not shut down cleanly consistent, in a scratch copy',
@@ -84,8 +84,13 @@ export const COMMANDS: readonly CommandDefinition[] = [
     path: 'inspect',
     summary: 'annotated dump of a layer, index, pg_control, WAL segment, relation page or backup manifest',
     options: {
-      block: { type: 'number', describe: 'block of a relation file [0]' },
-      limit: { type: 'number', describe: 'records, entries or nodes to print at most [20]' },
+      block: { type: 'number', max: 131_071, describe: 'block of a relation file [0]' },
+      limit: {
+        type: 'number',
+        min: 1,
+        max: 1_000_000,
+        describe: 'records, entries or nodes to print at most [20]',
+      },
     },
     positionals: [{ name: 'target', describe: 'file or URL' }],
     load: () => import('./commands/inspect.ts'),
@@ -121,7 +126,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     summary: 'delete a tenant with all its timelines',
     options: {
       ...STORAGE_DEST,
-      tenant_id: { type: 'string', describe: 'the tenant (32 hex digits)' },
+      tenant_id: { type: 'id', describe: 'the tenant (32 hex digits)' },
       ...CONFIRM,
     },
     load: () => import('./commands/tenant-delete.ts'),
@@ -131,7 +136,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     summary: 'timelines of a tenant',
     options: {
       ...STORAGE_DEST,
-      tenant_id: TIMELINE_OPTIONS.tenant_id ?? { type: 'string', describe: 'tenant' },
+      tenant_id: { type: 'id', describe: 'only this tenant (32 hex digits)' },
     },
     load: () => import('./commands/timeline-ls.ts'),
   },

@@ -16,7 +16,7 @@ const USAGE = new Set([
   'FORMAT_OPTION',
   'STORAGE_INVALID_URL',
   'STORAGE_INVALID_OPTION',
-  'REPOSITORY_INVALID_CONFIG',
+  'REPOSITORY_CONFIG_INVALID',
 ]);
 
 /** The exit code for an error, by its stable `code`. */

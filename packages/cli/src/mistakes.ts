@@ -3,7 +3,6 @@ import { type CliError, usageError } from './cli-error.ts';
 import type { CommandDefinition } from './command.ts';
 import { COMMAND_GROUPS, COMMANDS } from './command-table.ts';
 import { GLOBAL_OPTIONS } from './options.ts';
-import { nearestWord } from './suggestion.ts';
 
 /** The command that the words start with; undefined where they name none. */
 export function commandOf(words: readonly string[]): CommandDefinition | undefined {
@@ -16,21 +15,30 @@ export function optionsOf(command: CommandDefinition | undefined): OptionTable {
   return { ...GLOBAL_OPTIONS, ...command?.options };
 }
 
+/** The known word near to what was written, if one is. */
+type Suggest = (written: string, known: readonly string[]) => string | undefined;
+
 /** yargs' complaint as a sentence that says what was found, what was expected, and the next step. */
-export function explainMistake(complaint: string, words: readonly string[]): CliError {
+export async function explainMistake(complaint: string, words: readonly string[]): Promise<CliError> {
+  // Only a mistake pays for loading it.
+  const { nearestName } = await import('@neon-snapshot/storage-core');
   const command = commandOf(words);
   const help = `see neon ${helpWords(words, command)}--help`;
-  return usageError(`${sentence(complaint, words, command)}; ${help}`);
+  return usageError(`${sentence({ complaint, words, command, suggest: nearestName })}; ${help}`);
 }
 
-function sentence(
-  complaint: string,
-  words: readonly string[],
-  command: CommandDefinition | undefined,
-): string {
+interface Mistake {
+  readonly complaint: string;
+  readonly words: readonly string[];
+  readonly command: CommandDefinition | undefined;
+  readonly suggest: Suggest;
+}
+
+function sentence(mistake: Mistake): string {
+  const { complaint, command } = mistake;
   const unknownOption = /^Unknown arguments?: ([^,\n]+)/.exec(complaint)?.[1];
-  if (unknownOption !== undefined) return describeUnknownOption(unknownOption, command);
-  if (/^(Unknown command|Did you mean|name )/.test(complaint)) return describeUnknownCommand(words, command);
+  if (unknownOption !== undefined) return describeUnknownOption(unknownOption, mistake);
+  if (/^(Unknown command|Did you mean|name )/.test(complaint)) return describeUnknownCommand(mistake);
   const withoutValue = /^Not enough arguments following: (\S+)/.exec(complaint)?.[1];
   if (withoutValue !== undefined) return `--${withoutValue} needs a value`;
   const invalid = /Argument: (\S+), Given: "([^"]*)", Choices: (.*)/.exec(complaint);
@@ -42,21 +50,21 @@ function sentence(
   return complaint.replaceAll('\n', '; ');
 }
 
-function describeUnknownOption(name: string, command: CommandDefinition | undefined): string {
+function describeUnknownOption(name: string, { command, suggest }: Mistake): string {
   const known = Object.keys(optionsOf(command));
-  const nearest = nearestWord(name, known);
+  const nearest = suggest(name, known);
   const elsewhere = COMMANDS.filter((candidate) => Object.hasOwn(candidate.options, name));
   const hint =
-    nearest !== undefined
-      ? `did you mean --${nearest}?`
-      : elsewhere.length > 0
-        ? `it belongs to neon ${elsewhere.map((candidate) => candidate.path).join(', neon ')}`
-        : 'there is no such option';
+    elsewhere.length > 0
+      ? `it belongs to neon ${elsewhere.map((candidate) => candidate.path).join(', neon ')}`
+      : nearest === undefined
+        ? 'there is no such option'
+        : `did you mean --${nearest}?`;
   const of = command === undefined ? '' : ` for neon ${command.path}`;
   return `unknown option ${name.length === 1 ? '-' : '--'}${name}${of}: ${hint}`;
 }
 
-function describeUnknownCommand(words: readonly string[], command: CommandDefinition | undefined): string {
+function describeUnknownCommand({ words, command, suggest }: Mistake): string {
   const [first, second, ...rest] = plainWords(words);
   if (first === undefined) return 'name a command';
   if (command !== undefined) {
@@ -66,17 +74,16 @@ function describeUnknownCommand(words: readonly string[], command: CommandDefini
   }
   if (!Object.hasOwn(COMMAND_GROUPS, first)) {
     const known = [...new Set(COMMANDS.map((candidate) => candidate.path.split(' ')[0] ?? ''))];
-    return `unknown command ${first}${didYouMean(first, known)}`;
+    return `unknown command ${first}${didYouMean(suggest(first, known))}`;
   }
   const inGroup = COMMANDS.filter((candidate) => candidate.path.startsWith(`${first} `)).map(
     (candidate) => candidate.path.split(' ')[1] ?? '',
   );
   if (second === undefined) return `neon ${first} needs one of: ${inGroup.join(', ')}`;
-  return `unknown command ${first} ${second}${didYouMean(second, inGroup)}; there are: ${inGroup.join(', ')}`;
+  return `unknown command ${first} ${second}${didYouMean(suggest(second, inGroup))}; there are: ${inGroup.join(', ')}`;
 }
 
-function didYouMean(word: string, known: readonly string[]): string {
-  const nearest = nearestWord(word, known);
+function didYouMean(nearest: string | undefined): string {
   return nearest === undefined ? '' : `: did you mean ${nearest}?`;
 }
 

@@ -25,9 +25,11 @@ export const GLOBAL_OPTIONS: OptionTable = {
 export const TRANSFER_OPTIONS: OptionTable = {
   concurrency: {
     type: 'number',
+    min: 1,
+    max: 64,
     describe: 'files, objects and workers at work side by side, 1 to 64 [number of CPUs, at most 8]',
   },
-  max_rate: { type: 'string', describe: 'bytes per second to write at most, e.g. 100M' },
+  max_rate: { type: 'size', describe: 'bytes per second to write at most, e.g. 100M' },
   dry_run: { type: 'boolean', describe: 'check everything, write nothing' },
   format_option: { type: 'list', describe: 'NAME=VALUE for the format of --snapshot_path' },
 };
@@ -39,8 +41,8 @@ export const SNAPSHOT_OPTIONS: OptionTable = {
 
 /** Which timeline of a bucket. */
 export const TIMELINE_OPTIONS: OptionTable = {
-  tenant_id: { type: 'string', describe: 'tenant, where the bucket holds several (32 hex digits)' },
-  timeline: { type: 'string', describe: 'timeline, where the tenant has several (32 hex digits)' },
+  tenant_id: { type: 'id', describe: 'tenant, where the bucket holds several (32 hex digits)' },
+  timeline: { type: 'id', describe: 'timeline, where the tenant has several (32 hex digits)' },
 };
 
 export const STORAGE_DEST: OptionTable = {

@@ -33,15 +33,17 @@ export async function parseCommandLine(argv: readonly string[], options: ParserO
   const parser = buildParser(options, (command, values) => {
     chosen = { kind: 'command', command, values };
   });
-  const text = await new Promise<string>((resolve, reject) => {
-    parser.parse(words, {}, (error: Error | undefined | null, _parsed: unknown, output: string) => {
-      if (error) reject(explainMistake(error.message, words));
-      else resolve(output);
-    });
-  });
+  const { complaint, text } = await new Promise<{ complaint: string | undefined; text: string }>(
+    (resolve) => {
+      parser.parse(words, {}, (error: Error | undefined | null, _parsed: unknown, output: string) =>
+        resolve({ complaint: error?.message, text: output }),
+      );
+    },
+  );
+  if (complaint !== undefined) throw await explainMistake(complaint, words);
   if (text !== '') return { kind: 'text', text };
   if (chosen === undefined) return { kind: 'text', text: await parser.getHelp() };
-  assertNoFurtherWords(chosen, words);
+  await assertNoFurtherWords(chosen, words);
   return chosen;
 }
 
@@ -56,10 +58,10 @@ function assertBooleanValues(words: readonly string[]): void {
 }
 
 /** yargs does not count the words behind `--`. */
-function assertNoFurtherWords(chosen: Invocation, words: readonly string[]): void {
+async function assertNoFurtherWords(chosen: Invocation, words: readonly string[]): Promise<void> {
   if (chosen.kind !== 'command' || !Array.isArray(chosen.values._)) return;
   if (chosen.values._.length > chosen.command.path.split(' ').length)
-    throw explainMistake('Unknown command', words);
+    throw await explainMistake('Unknown command', words);
 }
 
 function buildParser(

@@ -1,4 +1,13 @@
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
+import {
+  assertNoRepository as assertNoneIn,
+  initRepository,
+  type RepositoryConfig,
+  readConfigIfAny,
+  repositoryDirectory,
+} from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import type { ParsedArguments } from './arguments.ts';
 import { CliError, usageError } from './cli-error.ts';
@@ -26,50 +35,39 @@ export interface NewRepository {
   readonly postgresMajor: number;
 }
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-
-interface Cfg {
-  plugins: string[];
-  storage_dest: string;
-  tenant_id: string;
-  timeline_id: string;
-}
-
-/** `-D`, else NEON_REPO_DIR, else the current directory; absolute. */
-export function repositoryDirectory({ args, env, currentDirectory }: RepositoryRequest): string {
-  return path.resolve(currentDirectory, args.string('repo_dir') ?? (env.NEON_REPO_DIR || '.'));
-}
-
 /** The configuration of the repository, or undefined where there is none. */
-export async function readRepositoryIfAny(request: RepositoryRequest): Promise<Cfg | undefined> {
-  const f = path.join(repositoryDirectory(request), '.neon/config.json');
-  return existsSync(f) ? JSON.parse(readFileSync(f, 'utf8')) : undefined;
+export function readRepositoryIfAny(request: RepositoryRequest): Promise<RepositoryConfig | undefined> {
+  return readConfigIfAny(directoryOf(request));
 }
 
 /** Fails before any work is done where `neon init` could not keep its result. */
 export async function assertNoRepository(session: Session): Promise<void> {
-  const directory = repositoryDirectory(session);
-  if ((await readRepositoryIfAny(session)) === undefined) return;
+  const directory = directoryOf(session);
+  await assertNoneIn(directory);
+  const existing = await nearestExisting(directory);
+  const isWritable = await access(existing, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (isWritable && (await stat(existing)).isDirectory()) return;
   throw new CliError(
-    'CLI_REPOSITORY_EXISTS',
+    'CLI_REPOSITORY_UNWRITABLE',
     'init',
-    `${directory} already holds a repository (.neon/config.toml); choose another directory with -D`,
-    { directory },
+    `the repository cannot be made in ${directory}: ${existing} is no directory that this user may write to; choose another directory with -D`,
+    { directory, existing },
   );
 }
 
 export async function createRepository(session: Session, repository: NewRepository): Promise<void> {
-  const directory = repositoryDirectory(session);
-  mkdirSync(path.join(directory, '.neon'), { recursive: true });
-  writeFileSync(
-    path.join(directory, '.neon/config.json'),
-    JSON.stringify({
-      plugins: [],
+  await initRepository({
+    directory: directoryOf(session),
+    config: {
       storage_dest: repository.storageDest,
       tenant_id: repository.tenantId,
       timeline_id: repository.timelineId,
-    }),
-  );
+      pg_version: repository.postgresMajor,
+    },
+  });
 }
 
 /**
@@ -78,8 +76,8 @@ export async function createRepository(session: Session, repository: NewReposito
  */
 export async function timelineOf(session: Session): Promise<TimelineChoice> {
   const { args } = session;
-  const tenantId = idArgument(args, 'tenant_id');
-  const timelineId = idArgument(args, 'timeline');
+  const tenantId = args.id('tenant_id');
+  const timelineId = args.id('timeline');
   const given = args.string('storage_dest');
   if (given !== undefined) return { storageDest: given, tenantId, timelineId };
   const config = await requiredRepository(session);
@@ -111,28 +109,36 @@ export async function tenantOf(session: Session, storage: Storage): Promise<stri
   if (only !== undefined && another === undefined) return only;
   throw usageError(
     only === undefined
-      ? `${storage.url} holds no tenant`
+      ? `${storage.url} holds no tenant; name one with --tenant_id where an import was interrupted`
       : `${storage.url} holds several tenants (${tenants.join(', ')}); choose with --tenant_id`,
   );
 }
 
-/** An id flag: 32 hex digits. */
-export function idArgument(args: ParsedArguments, flag: string): string | undefined {
-  const given = args.string(flag);
-  if (given === undefined) return undefined;
-  const id = given.toLowerCase();
-  if (/^[0-9a-f]{32}$/.test(id)) return id;
-  throw usageError(`--${flag} is 32 hex digits, found ${given}`);
+function directoryOf({ args, env, currentDirectory }: RepositoryRequest): string {
+  return repositoryDirectory({ option: args.string('repo_dir'), env, currentDirectory });
 }
 
-async function requiredRepository(session: Session): Promise<Cfg> {
+async function requiredRepository(session: Session): Promise<RepositoryConfig> {
   const config = await readRepositoryIfAny(session);
   if (config !== undefined) return config;
-  const directory = repositoryDirectory(session);
+  const directory = directoryOf(session);
   throw new CliError(
     'CLI_NO_REPOSITORY',
     'open repository',
     `there is no repository in ${directory} (no .neon/config.toml); make one with neon init, name its directory with -D, or name a bucket with --storage_dest`,
     { directory },
   );
+}
+
+async function nearestExisting(directory: string): Promise<string> {
+  let candidate = directory;
+  while (candidate !== path.dirname(candidate)) {
+    const exists = await stat(candidate).then(
+      () => true,
+      () => false,
+    );
+    if (exists) return candidate;
+    candidate = path.dirname(candidate);
+  }
+  return candidate;
 }

@@ -1,6 +1,7 @@
-import { ParsedArguments } from './arguments.ts';
+import { assertValues, ParsedArguments } from './arguments.ts';
 import type { CommandDefinition } from './command.ts';
 import { EXIT_CODE, exitCodeOf } from './exit-code.ts';
+import { GLOBAL_OPTIONS } from './options.ts';
 import { ProgressDisplay, type ProgressMode } from './output/progress.ts';
 import { OutputWriter } from './output/writer.ts';
 import { parseCommandLine } from './parser.ts';
@@ -52,6 +53,7 @@ async function runCommand(
   });
   output.beforeLine = progress.clear;
   try {
+    assertValues(args, { ...GLOBAL_OPTIONS, ...command.options });
     const session = await prepareSession({ ...environment, args, output, onProgress: progress.listen });
     const result = await (await command.load()).run(session);
     output.result(result);

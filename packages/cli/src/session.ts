@@ -24,7 +24,6 @@ export interface OpenRequest {
   readonly bytesPerSecondMax?: number | undefined;
 }
 
-const CONCURRENCY_MAX = 64;
 const CONCURRENCY_DEFAULT_MAX = 8;
 
 /** Opens a storage URL with the credentials of its role. */
@@ -55,6 +54,6 @@ export function formatNames(session: Session): string[] {
 
 /** `--concurrency`, else one per CPU up to a sensible number. */
 export function concurrencyOf(args: ParsedArguments): number {
-  const asked = args.integer('concurrency', { min: 1, max: CONCURRENCY_MAX });
+  const asked = args.integer('concurrency');
   return asked ?? Math.min(CONCURRENCY_DEFAULT_MAX, availableParallelism());
 }

@@ -8,7 +8,7 @@ import { makeCluster } from '../empty-cluster.ts';
 import { formatBytes } from '../output/units.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT, loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
-import { assertNoRepository, createRepository, idArgument } from '../repository.ts';
+import { assertNoRepository, createRepository } from '../repository.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { sourceFormat } from '../source-format.ts';
 import { savedStorageDest } from '../storage-dest-url.ts';
@@ -22,8 +22,8 @@ export async function run(session: Session): Promise<CommandResult> {
   const destinationUrl = session.args.requiredString('storage_dest');
   assertFlagsFit(session);
   const ids = {
-    tenantId: idArgument(session.args, 'tenant_id') ?? randomId(),
-    timelineId: idArgument(session.args, 'timeline') ?? randomId(),
+    tenantId: session.args.id('tenant_id') ?? randomId(),
+    timelineId: session.args.id('timeline') ?? randomId(),
   };
   await assertNoRepository(session);
   await using destination = await openLocation(session, destinationUrl, {
@@ -34,11 +34,18 @@ export async function run(session: Session): Promise<CommandResult> {
   await assertNoTenant(session, destination);
   const outcome = await importInto(session, destination, ids);
   if (outcome.written !== undefined) {
-    await createRepository(session, {
-      storageDest: await savedStorageDest(session, destinationUrl),
-      ...ids,
-      postgresMajor: outcome.info.postgresMajor,
-    });
+    try {
+      await createRepository(session, {
+        storageDest: await savedStorageDest(session, destinationUrl),
+        ...ids,
+        postgresMajor: outcome.info.postgresMajor,
+      });
+    } catch (error) {
+      session.output.warn(
+        `the snapshot is complete in ${destination.url} (tenant ${ids.tenantId}, timeline ${ids.timelineId}) and can be used with --storage_dest, but its repository was not made`,
+      );
+      throw error;
+    }
   }
   return describeOutcome(outcome, { ...ids, storageDest: destination.url });
 }
@@ -62,10 +69,10 @@ function assertFlagsFit({ args }: Session): void {
 
 async function importInto(session: Session, destination: Storage, ids: Ids): Promise<TransferOutcome> {
   const path = session.args.string('snapshot_path');
-  if (path === undefined) return importNewCluster(session, destination, ids);
+  if (path === undefined) return await importNewCluster(session, destination, ids);
   await using source = await openLocation(session, path, { role: 'snapshot', access: 'read' });
   const format = await sourceFormat(session, source);
-  return transfer(session, { source, format, destination, ids, isSnapshotPath: true });
+  return await transfer(session, { source, format, destination, ids, isSnapshotPath: true });
 }
 
 async function importNewCluster(session: Session, destination: Storage, ids: Ids): Promise<TransferOutcome> {
@@ -76,7 +83,7 @@ async function importNewCluster(session: Session, destination: Storage, ids: Ids
   });
   const format = await loadFormat(session, DATA_DIRECTORY_FORMAT);
   const request = { source, format, destination, ids, isSnapshotPath: false };
-  if (session.args.boolean('dry_run')) return transfer(session, request);
+  if (session.args.boolean('dry_run')) return await transfer(session, request);
   const archiveKey = initdbObjectKey(ids.tenantId, ids.timelineId);
   try {
     session.output.note(`storing ${archiveKey}`);

@@ -25,11 +25,17 @@ export async function run(session: Session): Promise<CommandResult> {
   if (path !== undefined) {
     await using storage = await openLocation(session, path, { role: 'snapshot', access: 'read' });
     const format = await sourceFormat(session, storage);
-    return show(session, { storage, role: 'snapshot', formatName: format.name });
+    return await show(session, { storage, role: 'snapshot', formatName: format.name });
   }
   const { storageDest, tenantId, timelineId } = await timelineOf(session);
   await using storage = await openLocation(session, storageDest, { role: 'storage', access: 'read' });
-  return show(session, { storage, role: 'storage', formatName: STORAGE_DEST_FORMAT, tenantId, timelineId });
+  return await show(session, {
+    storage,
+    role: 'storage',
+    formatName: STORAGE_DEST_FORMAT,
+    tenantId,
+    timelineId,
+  });
 }
 
 async function show(session: Session, place: SnapshotPlace): Promise<CommandResult> {

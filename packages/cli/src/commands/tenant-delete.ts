@@ -2,12 +2,12 @@ import { usageError } from '../cli-error.ts';
 import { deleteOrShow } from '../deletion.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { loadNeonFormat } from '../plugins.ts';
-import { idArgument, openStorageDest } from '../repository.ts';
+import { openStorageDest } from '../repository.ts';
 import type { Session } from '../session.ts';
 
 /** `neon tenant delete`: a tenant with all its timelines; the tenant is always named, never taken from the repository. */
 export async function run(session: Session): Promise<CommandResult> {
-  const tenantId = idArgument(session.args, 'tenant_id');
+  const tenantId = session.args.id('tenant_id');
   if (tenantId === undefined)
     throw usageError('name the tenant to delete: --tenant_id=ID (see neon tenant ls)');
   await using storage = await openStorageDest(session, {
@@ -15,7 +15,7 @@ export async function run(session: Session): Promise<CommandResult> {
   });
   const { planTenantDeletion } = await loadNeonFormat();
   const plan = await planTenantDeletion(storage, { tenantId, signal: session.signal });
-  return deleteOrShow(session, storage, {
+  return await deleteOrShow(session, storage, {
     command: 'tenant delete',
     subject: `tenant ${tenantId}`,
     facts: { tenantId },

@@ -10,8 +10,6 @@ export interface OpenTarget {
 }
 
 const LIMIT_DEFAULT = 20;
-const LIMIT_MAX = 1_000_000;
-const BLOCK_MAX = 131_071;
 
 /** Opens the place that holds the object and reads its first bytes. The caller disposes the storage. */
 export async function openTarget(session: Session, text: string): Promise<OpenTarget> {
@@ -23,8 +21,8 @@ export async function openTarget(session: Session, text: string): Promise<OpenTa
     const { signal } = session;
     const { sizeBytes } = await storage.head(key, { signal });
     const head = await readRange({ storage, key, signal }, 0, Math.min(HEAD_BYTES, sizeBytes));
-    const block = session.args.integer('block', { min: 0, max: BLOCK_MAX }) ?? 0;
-    const limit = session.args.integer('limit', { min: 1, max: LIMIT_MAX }) ?? LIMIT_DEFAULT;
+    const block = session.args.integer('block') ?? 0;
+    const limit = session.args.integer('limit') ?? LIMIT_DEFAULT;
     return { storage, target: { storage, key, path: location.path, sizeBytes, head, block, limit, signal } };
   } catch (error) {
     await storage[Symbol.asyncDispose]();

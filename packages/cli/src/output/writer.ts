@@ -81,6 +81,12 @@ export class OutputWriter {
       return;
     }
     const code = codeOf(error);
+    if (code === undefined && error instanceof Error && exitCode === EXIT_CODE.failed) {
+      // Nobody foresaw it, so the place is what helps.
+      const stack = this.#options.redact(error.stack ?? message);
+      this.#options.stderr.write(`neon: a failure that neon did not expect: ${stack}\n`);
+      return;
+    }
     const suffix = code === undefined || exitCode === EXIT_CODE.usage ? '' : ` [${code}]`;
     this.#options.stderr.write(`neon: ${message}${suffix}\n`);
   }
