@@ -58,6 +58,11 @@ export class BtreeNode {
     }
   }
 
+  /** Bytes that all keys of the node have in common at their start, as stored. */
+  get prefixSize(): number {
+    return this.#prefixSize;
+  }
+
   get keySize(): number {
     return this.#prefixSize + this.#suffixSize;
   }

@@ -1,3 +1,4 @@
+export { type AnnotateLayerOptions, annotateLayer, annotateLayerSummary } from './annotate-layer.ts';
 export { auxFileKey } from './aux-file-key.ts';
 export { type AuxFile, decodeAuxFiles, encodeAuxFiles } from './aux-file-value.ts';
 export {
@@ -9,6 +10,7 @@ export {
 } from './blob.ts';
 export { BLOCK_CACHE_BYTES_DEFAULT, BlockCache } from './block-cache.ts';
 export { type DeltaEntry, DeltaLayerBuilder, type DeltaLayerOptions } from './delta-layer-builder.ts';
+export { describeKey } from './describe-key.ts';
 export {
   type DbDirectoryEntry,
   decodeDbDirectory,

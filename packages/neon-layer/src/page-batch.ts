@@ -1,11 +1,11 @@
 import type { RelTag } from '@neon-snapshot/postgres';
 import { decodeBlobHeader, writeBlobHeader } from './blob.ts';
+import { describeKey } from './describe-key.ts';
 import { blobAt, type FetchedUnit } from './fetch-unit.ts';
 import { KEY_PREFIX_SIZE, KEY_SIZE, keyToHex } from './key.ts';
 import { parseKey } from './key-kind.ts';
 import { NeonLayerError } from './layer-error.ts';
 import { BLOCK_SIZE } from './layer-format.ts';
-import { describeKey } from './redo.ts';
 
 /** Pages of one batch at most: 1 MiB of raw pages. */
 export const BATCH_PAGES_MAX = 128;

@@ -1,6 +1,7 @@
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
+import { describeKey } from './describe-key.ts';
 import { keyToHex } from './key.ts';
-import { type ParsedKey, parseKey } from './key-kind.ts';
+import type { ParsedKey } from './key-kind.ts';
 import { NeonLayerError } from './layer-error.ts';
 import type { NeonWalRecord } from './wal-record.ts';
 
@@ -42,31 +43,4 @@ export function needsRedo(
       'it can be read only with WAL redo. Read the timeline at an LSN where its image layers lie.',
     context: { key: keyToHex(key), what, lsn: formatLsn(newest.lsn), layer: newest.layer },
   });
-}
-
-/** A key in words, for messages. */
-export function describeKey(key: Uint8Array): string {
-  const parsed = parseKey(key);
-  switch (parsed.kind) {
-    case 'relation-block':
-      return `block ${parsed.blockNumber} of relation ${relationOf(parsed.tag)}`;
-    case 'relation-size':
-      return `the size of relation ${relationOf(parsed.tag)}`;
-    case 'relation-map':
-    case 'relation-directory':
-      return `the ${parsed.kind.replace('-', ' ')} of database ${parsed.spcNode}/${parsed.dbNode}`;
-    case 'slru-block':
-      return `page ${parsed.blockNumber} of ${parsed.slru} segment ${parsed.segno.toString(16)}`;
-    default:
-      return `the ${parsed.kind.replaceAll('-', ' ')} key ${keyToHex(key)}`;
-  }
-}
-
-function relationOf(tag: {
-  readonly spcNode: number;
-  readonly dbNode: number;
-  readonly relNode: number;
-  readonly forkNum: number;
-}): string {
-  return `${tag.spcNode}/${tag.dbNode}/${tag.relNode} fork ${tag.forkNum}`;
 }
