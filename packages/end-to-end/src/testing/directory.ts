@@ -1,0 +1,14 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+export interface ScratchDirectory extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** A directory that the account which Postgres runs as can pass through. */
+export async function makeScratchDirectory(): Promise<ScratchDirectory> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'neon-e2e-'));
+  await chmod(directory, 0o755);
+  return { path: directory, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+}
