@@ -126,7 +126,7 @@ async function redoKey(
 }
 
 /** The state of a key from its changes (newest first) and the image below them. */
-export async function redoChanges(work: {
+async function redoChanges(work: {
   readonly key: Uint8Array;
   readonly changes: readonly Change[];
   readonly image: Uint8Array | undefined;

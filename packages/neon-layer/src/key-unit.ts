@@ -4,7 +4,7 @@ import type { EntrySlice, LayerFile } from './layer-file.ts';
 import { READ_BYTES_MAX } from './read-plan.ts';
 
 /** Keys of one unit at most. */
-export const UNIT_KEYS_MAX = 2048;
+const UNIT_KEYS_MAX = 2048;
 /** Layers that one unit takes values from at most. */
 const UNIT_FILES_MAX = 64;
 /** In `offsets`: the key has no image. */

@@ -2,7 +2,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { NeonLayerError } from './layer-error.ts';
 
 /** Layers up to this size are read whole by one request and kept in memory while they are open. */
-export const SMALL_LAYER_BYTES_MAX: number = 256 * 1024;
+const SMALL_LAYER_BYTES_MAX = 256 * 1024;
 
 export interface LayerBytesOptions {
   readonly storage: Storage;

@@ -127,8 +127,8 @@ function checkBlocks(summary: LayerSummary, blockCount: number): void {
   }
 }
 
-/** An error of a layer file without its name, which the opener adds as context. */
-export function layerFault(code: NeonLayerErrorCode, reason: string): NeonLayerError {
+/** The opener adds the name of the file. */
+function layerFault(code: NeonLayerErrorCode, reason: string): NeonLayerError {
   return new NeonLayerError({
     code,
     operation: 'decode',

@@ -4,7 +4,7 @@ import { LayerFile } from './layer-file.ts';
 import type { StoredLayer } from './timeline-source.ts';
 
 /** Layers that are kept open; each holds up to 512 KiB (a small file, a group of index blocks). */
-export const OPEN_LAYERS_MAX = 64;
+const OPEN_LAYERS_MAX = 64;
 
 export interface OpenLayersOptions {
   readonly storage: Storage;

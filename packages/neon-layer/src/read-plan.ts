@@ -5,7 +5,7 @@ export const READ_BYTES_MAX: number = 1024 * 1024;
 /** Bytes between two wanted values up to which they come by one request. */
 export const READ_GAP_BYTES_MAX: number = 32 * 1024;
 /** Entries of one request at most: zero pages take 25 bytes. */
-export const READ_ENTRIES_MAX = 4096;
+const READ_ENTRIES_MAX = 4096;
 
 /** A part of a layer file that holds wanted blobs. */
 export interface BlobSpan {

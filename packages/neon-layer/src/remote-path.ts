@@ -1,6 +1,5 @@
 import {
   formatGenerationSuffix,
-  formatShardIndex,
   formatTenantShardId,
   invalidName,
   parseGeneration,
@@ -103,9 +102,4 @@ export function lastSegment(key: string): string {
   const name = trimmed.slice(trimmed.lastIndexOf('/') + 1);
   if (name === '') throw invalidName('An object key has a last segment', key);
   return name;
-}
-
-/** True when both name the same shard. */
-export function sameShard(a: ShardIndex, b: ShardIndex): boolean {
-  return formatShardIndex(a) === formatShardIndex(b);
 }

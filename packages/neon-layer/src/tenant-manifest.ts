@@ -15,7 +15,7 @@ export interface OffloadedTimeline {
 
 /** A `tenant-manifest-XXXXXXXX.json`. Its absence means: nothing offloaded. */
 export interface TenantManifest {
-  /** As read: 1 or 2. {@link encodeTenantManifest} always writes {@link MANIFEST_VERSION}. */
+  /** As read: 1 or 2. {@link encodeTenantManifest} always writes 2. */
   readonly version: number;
   /** Blocks of a stripe in a sharded tenant; absent when unknown. */
   readonly stripeSize?: number | undefined;
@@ -24,7 +24,7 @@ export interface TenantManifest {
   readonly otherFields: JsonObject;
 }
 
-export const MANIFEST_VERSION = 2;
+const MANIFEST_VERSION = 2;
 export const MANIFEST_BYTES_MAX = 64 * 1024 * 1024;
 
 const DOCUMENT = new JsonDocument('The tenant manifest', 'NEON_LAYER_INVALID_MANIFEST');

@@ -12,8 +12,6 @@ export type Value =
   | { readonly kind: 'image'; readonly image: Uint8Array }
   | { readonly kind: 'record'; readonly record: NeonWalRecord };
 
-const IMAGE_HEADER_SIZE = 12;
-
 /** Decodes a value of a delta layer; the parts are copies. Throws `NEON_LAYER_INVALID_VALUE`. */
 export function decodeValue(bytes: Uint8Array): Value {
   const reader = new BeReader(bytes, 'A value of a delta layer');
@@ -37,12 +35,4 @@ export function encodeValue(value: Value): Uint8Array {
 /** Whether a value needs no older state: the bit that a delta layer's index keeps with it. */
 export function willInit(value: Value): boolean {
   return value.kind === 'image' || (value.record.kind === 'postgres' && value.record.willInit);
-}
-
-/** The image in a value's bytes as a view of them, or undefined for a record. */
-export function viewImage(bytes: Uint8Array): Uint8Array | undefined {
-  const reader = new BeReader(bytes, 'A value of a delta layer');
-  if (reader.u32() !== 0) return undefined;
-  if (reader.count(1) !== reader.remaining) reader.fail('the image does not end where the value ends');
-  return bytes.subarray(IMAGE_HEADER_SIZE);
 }
