@@ -1,8 +1,10 @@
 import type { Lsn } from '@neon-snapshot/postgres';
-import { KEY_SIZE } from './key.ts';
+import { describeKey } from './describe-key.ts';
+import { KEY_SIZE, keyToHex } from './key.ts';
 import type { Change } from './key-changes.ts';
 import { parseKey } from './key-kind.ts';
 import { type KeyUnit, NO_IMAGE } from './key-unit.ts';
+import { isNeonLayerError, NeonLayerError } from './layer-error.ts';
 import type { LayerFile } from './layer-file.ts';
 import type { PageDecompressor } from './page-decompressor.ts';
 import { READ_BYTES_MAX, READ_GAP_BYTES_MAX } from './read-plan.ts';
@@ -64,6 +66,20 @@ export function blobAt({ unit, spans, spanIndexes }: FetchedUnit, index: number)
     (unit.offsets[index] ?? 0) - base,
     (unit.ends[index] ?? 0) - base,
   );
+}
+
+/** Adds key and layer to the error that a stored value raises. */
+export function nameValue(error: unknown, { unit }: FetchedUnit, index: number): unknown {
+  if (!isNeonLayerError(error)) return error;
+  const key = unit.keys.slice(index * KEY_SIZE, (index + 1) * KEY_SIZE);
+  const layer = unit.files[unit.fileIndexes[index] ?? 0]?.objectKey;
+  return new NeonLayerError({
+    code: error.code,
+    operation: 'read',
+    message: `The value of ${describeKey(key)} in layer ${layer} cannot be read. ${error.message}`,
+    context: { ...error.context, key: keyToHex(key), layer },
+    cause: error,
+  });
 }
 
 function planSpans(unit: KeyUnit, spanIndexes: Uint16Array, withBases: boolean): readonly PlannedSpan[] {

@@ -1,7 +1,7 @@
 import type { RelTag } from '@neon-snapshot/postgres';
 import { decodeBlobHeader, writeBlobHeader } from './blob.ts';
 import { describeKey } from './describe-key.ts';
-import { blobAt, type FetchedUnit } from './fetch-unit.ts';
+import { blobAt, type FetchedUnit, nameValue } from './fetch-unit.ts';
 import { KEY_PREFIX_SIZE, KEY_SIZE, keyToHex } from './key.ts';
 import { parseKey } from './key-kind.ts';
 import { NeonLayerError } from './layer-error.ts';
@@ -59,9 +59,13 @@ function batchOf(fetched: FetchedUnit, start: number, end: number): PageBatch {
 
 /** Header and payload, without a gap behind them. */
 function storedLength(fetched: FetchedUnit, index: number): number {
-  const blob = blobAt(fetched, index);
-  const { headerSize, payloadSize } = decodeBlobHeader(blob, 0, blob.length);
-  return headerSize + payloadSize;
+  try {
+    const blob = blobAt(fetched, index);
+    const { headerSize, payloadSize } = decodeBlobHeader(blob, 0, blob.length);
+    return headerSize + payloadSize;
+  } catch (error) {
+    throw nameValue(error, fetched, index);
+  }
 }
 
 function copyBlobs(

@@ -354,6 +354,25 @@ describe('a storage', () => {
     await expect(pages(await open(storage))).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
   });
 
+  it('whose values are damaged or of a wrong size names key and layer', async () => {
+    const sizes = [
+      {
+        imageAt: 10,
+        entries: [
+          [BLOCK_0, page(1)],
+          [relSizeKey(TAG), page(2)],
+        ],
+      },
+    ] as const;
+    const view = await open(await memoryTimelines({ end: 10, layers: sizes }));
+    await expect(scanned(view)).rejects.toMatchObject({
+      code: expect.stringMatching(/^NEON_LAYER_(CORRUPT|TOO_LARGE)$/),
+      message: expect.stringMatching(
+        /^The value of the size of relation 1663\/5\/2700 fork 0 in layer tenants\//,
+      ),
+    });
+  });
+
   it('is no longer read after an abort', async () => {
     const view = await open(await memoryTimelines({ end: 10, layers }));
     const signal = AbortSignal.abort(new Error('stop'));

@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { BlockCache } from './block-cache.ts';
-import { blobAt, type FetchedUnit, type FetchOptions, fetchUnit } from './fetch-unit.ts';
+import { blobAt, type FetchedUnit, type FetchOptions, fetchUnit, nameValue } from './fetch-unit.ts';
 import { compareKeys, isSparseKey, KEY_SIZE, nextKey } from './key.ts';
 import type { KeyRange } from './key-range.ts';
 import type { KeyFilter } from './key-unit.ts';
@@ -196,12 +196,19 @@ export class TimelineView {
     const entries: KeyValue[] = [];
     for (let i = 0; i < unit.count; i += 1) {
       const key = unit.keys.slice(i * KEY_SIZE, (i + 1) * KEY_SIZE);
-      const value =
-        values.get(i) ??
-        this.#shared.decompressor.decodeBlob(blobAt(fetched, i), { sizeMaxBytes: valueSizeMax(key) });
+      const value = values.get(i) ?? this.#decodeImage(fetched, i, key);
       if (value.length > 0 || !isSparseKey(key)) entries.push({ key, value });
     }
     return entries;
+  }
+
+  #decodeImage(fetched: FetchedUnit, index: number, key: Uint8Array): Uint8Array {
+    try {
+      const blob = blobAt(fetched, index);
+      return this.#shared.decompressor.decodeBlob(blob, { sizeMaxBytes: valueSizeMax(key) });
+    } catch (error) {
+      throw nameValue(error, fetched, index);
+    }
   }
 
   /** In a sharded tenant, layers from before the split hold the pages of other shards too. */
