@@ -19,7 +19,7 @@ import {
  * is closed and never used again: Node ignores what it does afterwards.
  */
 
-const TESTED_MAJORS: readonly number[] = [22, 24];
+const TESTED_MAJORS: readonly number[] = [22, 24, 26];
 
 /** The part of a zlib stream's native handle that is used: `ZstdCompressContext` and `ZstdDecompressContext` of node_zlib.cc. */
 interface ZlibHandle {
