@@ -13,4 +13,4 @@ export interface CommandDefinition {
   load(): Promise<{ readonly run: CommandRun }>;
 }
 
-export type CommandRun = (session: Session) => Promise<CommandResult>;
+type CommandRun = (session: Session) => Promise<CommandResult>;

@@ -32,7 +32,7 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** The stable code of one of our typed errors. */
-export function errorCodeOf(error: unknown): string | undefined {
+function errorCodeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
   return error.code;
 }

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { makeTestCluster, type TestCluster, verifyTestCluster } from '@neon-snapshot/cluster-testkit';
-import { findPostgres, startPostgres } from '@neon-snapshot/postgres-process';
+import { findPostgres, initdb, startPostgres } from '@neon-snapshot/postgres-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openWorkspace, tree, type Workspace } from './testing/workspace.ts';
 
@@ -208,5 +208,30 @@ describe('an existing cluster', () => {
     expect(error).toMatchObject({ code: 'FORMAT_RUNNING', exitCode: 1 });
     await server.stop('fast');
     expect(await tree(workspace.path('running-bucket'))).toEqual([]);
+  });
+});
+
+describe('a cluster that was not shut down', () => {
+  it('is refused with the hint, and recovered in a scratch copy on request', async () => {
+    const installation = await findPostgres({ major: 17 });
+    const dataDirectory = workspace.path('crashed');
+    await initdb({ installation, dataDirectory, sync: false });
+    const server = await startPostgres({ installation, dataDirectory });
+    await server.query('CREATE TABLE kept AS SELECT 42 AS answer');
+    await server.stop('kill');
+    const argv = ['init', '-D', 'recovered', '--snapshot_path=crashed', '--storage_dest=recovered-bucket'];
+    const error = await workspace.failure(argv);
+    expect(error).toMatchObject({ code: 'FORMAT_NOT_SHUT_DOWN', exitCode: 1 });
+    expect(error.message).toContain('--recover');
+
+    const before = await readFile(workspace.path('crashed/global/pg_control'));
+    await workspace.result([...argv, '--recover']);
+    expect(await readFile(workspace.path('crashed/global/pg_control'))).toEqual(before);
+    await workspace.result(['export', '-D', 'recovered', '--snapshot_path=recovered-data']);
+    await using restored = await startPostgres({
+      installation,
+      dataDirectory: workspace.path('recovered-data'),
+    });
+    expect(await restored.query('SELECT answer FROM kept')).toEqual([{ answer: '42' }]);
   });
 });

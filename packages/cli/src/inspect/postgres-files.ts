@@ -121,7 +121,7 @@ export async function inspectBackupManifest(target: InspectTarget): Promise<Insp
 }
 
 /** The common dump: one line a field with its bytes. */
-export function annotated(bytes: Uint8Array, fields: readonly Annotation[]): Inspection {
+function annotated(bytes: Uint8Array, fields: readonly Annotation[]): Inspection {
   return {
     lines: [...formatAnnotations(bytes, fields)],
     data: { fields: fields.map(({ offset, length, name, value }) => ({ offset, length, name, value })) },
