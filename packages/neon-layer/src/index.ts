@@ -79,6 +79,7 @@ export {
 export { isRelationBlockKey, type ParsedKey, parseKey } from './key-kind.ts';
 export { intersectRanges, type KeyRange, rangeContains } from './key-range.ts';
 export type { BuiltLayer, LayerIdentity } from './layer-assembly.ts';
+export type { LayerEntry } from './layer-entry.ts';
 export {
   isNeonLayerError,
   NeonLayerError,
@@ -86,7 +87,7 @@ export {
   type NeonLayerErrorOptions,
   type NeonLayerOperation,
 } from './layer-error.ts';
-export { type LayerEntry, LayerFile, type OpenLayerOptions, type ReadOptions } from './layer-file.ts';
+export { LayerFile, type OpenLayerOptions, type ReadOptions } from './layer-file.ts';
 export { BLOB_BYTES_MAX, BLOCK_SIZE, CLOG_PAGE_BYTES_MAX, LAYER_BYTES_MAX } from './layer-format.ts';
 export { LayerMap, type LayerSearchResult } from './layer-map.ts';
 export {

@@ -1,6 +1,7 @@
 import { compareKeys } from './key.ts';
 import type { KeyRange } from './key-range.ts';
-import type { LayerEntry, LayerFile } from './layer-file.ts';
+import type { LayerEntry } from './layer-entry.ts';
+import type { LayerFile } from './layer-file.ts';
 import type { ReadStep } from './read-steps.ts';
 
 /** One entry of a delta layer. */

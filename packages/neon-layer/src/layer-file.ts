@@ -1,4 +1,4 @@
-import { type Lsn, lsn } from '@neon-snapshot/postgres';
+import { lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { BlockCache } from './block-cache.ts';
 import { BtreeNode, corruptNode, type NodeRules } from './disk-btree-node.ts';
@@ -6,6 +6,7 @@ import { DiskBtreeReader, type LeafSlice } from './disk-btree-reader.ts';
 import { KEY_SIZE } from './key.ts';
 import { type KeyRange, rangeContains } from './key-range.ts';
 import { LayerBytes } from './layer-bytes.ts';
+import type { LayerEntry } from './layer-entry.ts';
 import { isNeonLayerError, NeonLayerError } from './layer-error.ts';
 import { BLOCK_SIZE, DELTA_KEY_SIZE, LAYER_BYTES_MAX } from './layer-format.ts';
 import { keyRangeOf, type LayerDesc } from './layer-name.ts';
@@ -25,19 +26,6 @@ export interface OpenLayerOptions {
   /** Shared between layers; a small one of its own where absent. */
   readonly cache?: BlockCache | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** One value of a layer: where its blob lies. */
-export interface LayerEntry {
-  readonly key: Uint8Array;
-  /** Of an image layer: the layer's LSN. */
-  readonly lsn: Lsn;
-  /** In the file. */
-  readonly offset: number;
-  /** To the next blob or the index: the blob itself may be shorter by a gap. */
-  readonly length: number;
-  /** The value needs no older state. */
-  readonly willInit: boolean;
 }
 
 /** Consecutive entries of a layer, as the index holds them. */

@@ -1,4 +1,4 @@
-import type { LayerEntry } from './layer-file.ts';
+import type { LayerEntry } from './layer-entry.ts';
 
 /** Bytes of one request for values at most, unless a single value is larger. */
 export const READ_BYTES_MAX: number = 1024 * 1024;
