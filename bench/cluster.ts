@@ -24,7 +24,8 @@ export interface ClusterOptions {
 /** Makes the cluster that is measured, stopped cleanly; an existing one is used again. */
 export function makeCluster(options: ClusterOptions): string {
   const data = path.join(options.directory, 'pgdata');
-  if (existsSync(path.join(data, 'bench.done'))) return data;
+  const done = path.join(options.directory, 'bench.done');
+  if (existsSync(done)) return data;
   mkdirSync(options.directory, { recursive: true });
   run(options, 'initdb', [
     '-D',
@@ -60,7 +61,7 @@ export function makeCluster(options: ClusterOptions): string {
   } finally {
     stopServer(options, data);
   }
-  run(options, 'touch', [path.join(data, 'bench.done')], 'touch');
+  run(options, 'touch', [done], 'touch');
   return data;
 }
 
