@@ -14,5 +14,7 @@ export const MAY_IMPORT = {
   'format-pgdata': ['format-core', 'storage-core', 'postgres', 'archive'],
   'neon-layer': ['storage-core', 'postgres'],
   'format-neon': ['format-core', 'storage-core', 'postgres', 'archive', 'neon-layer'],
+  'wal-redo': ['postgres'],
+  'wal-ingest': ['postgres', 'neon-layer'],
   repository: ['storage-core'],
 };
