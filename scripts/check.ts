@@ -22,7 +22,7 @@ const STATIC_STEPS: readonly Step[] = [
   { name: 'formatting and lint', command: 'biome', args: ['check', '--error-on-warnings', '.'] },
   { name: 'types', command: 'tsc', args: ['-p', 'tsconfig.json'] },
   { name: 'boundaries', command: 'node', args: ['scripts/check-boundaries.ts'] },
-  { name: 'dead exports and dependencies', command: 'knip', args: ['--no-progress'] },
+  { name: 'dead exports and dependencies', command: 'knip', args: ['--no-progress', '--no-config-hints'] },
   { name: 'package manifests', command: 'node', args: ['scripts/check-packages.ts'] },
 ];
 
