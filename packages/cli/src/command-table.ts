@@ -10,7 +10,11 @@ const INIT: OptionTable = {
   locale: { type: 'string', describe: 'locale of a new cluster [C.UTF-8]' },
   data_checksums: { type: 'boolean', describe: 'page checksums in a new cluster' },
   tenant_id: { type: 'id', describe: 'id of the new tenant, 32 hex digits [random]' },
-  timeline: { type: 'id', describe: 'id of its first timeline, 32 hex digits [random]' },
+  timeline: {
+    type: 'id',
+    alias: 'timeline_id',
+    describe: 'id of its first timeline, 32 hex digits [random]',
+  },
   recover: {
     type: 'boolean',
     describe: 'make a data directory that was not shut down cleanly consistent, in a scratch copy',

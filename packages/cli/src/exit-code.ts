@@ -14,6 +14,7 @@ const INVALID_DATA_PREFIXES = ['POSTGRES_', 'NEON_LAYER_', 'ARCHIVE_'];
 const USAGE = new Set([
   'CLI_USAGE',
   'FORMAT_OPTION',
+  'FORMAT_AMBIGUOUS',
   'STORAGE_INVALID_URL',
   'STORAGE_INVALID_OPTION',
   'REPOSITORY_CONFIG_INVALID',
@@ -25,7 +26,7 @@ export function exitCodeOf(error: unknown): number {
   if (code === undefined) return isAbort(error) ? EXIT_CODE.interrupted : EXIT_CODE.failed;
   if (code.endsWith('_ABORTED')) return EXIT_CODE.interrupted;
   if (USAGE.has(code)) return EXIT_CODE.usage;
-  if (code === 'NEON_LAYER_NEEDS_REDO') return EXIT_CODE.failed;
+  if (code === 'NEON_LAYER_NEEDS_REDO' || code.startsWith('POSTGRES_PROCESS_')) return EXIT_CODE.failed;
   if (INVALID_DATA.has(code) || INVALID_DATA_PREFIXES.some((prefix) => code.startsWith(prefix)))
     return EXIT_CODE.invalidData;
   return EXIT_CODE.failed;

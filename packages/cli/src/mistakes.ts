@@ -109,8 +109,6 @@ export function plainWords(words: readonly string[]): string[] {
 function takesNextWord(flag: string, options: OptionTable): boolean {
   if (flag.includes('=')) return false;
   const name = flag.replace(/^--?/, '');
-  const option = flag.startsWith('--')
-    ? options[name]
-    : Object.values(options).find((candidate) => candidate.alias === name);
+  const option = options[name] ?? Object.values(options).find((candidate) => candidate.alias === name);
   return option !== undefined && option.type !== 'boolean';
 }

@@ -42,7 +42,11 @@ export const SNAPSHOT_OPTIONS: OptionTable = {
 /** Which timeline of a bucket. */
 export const TIMELINE_OPTIONS: OptionTable = {
   tenant_id: { type: 'id', describe: 'tenant, where the bucket holds several (32 hex digits)' },
-  timeline: { type: 'id', describe: 'timeline, where the tenant has several (32 hex digits)' },
+  timeline: {
+    type: 'id',
+    alias: 'timeline_id',
+    describe: 'timeline, where the tenant has several (32 hex digits)',
+  },
 };
 
 export const STORAGE_DEST: OptionTable = {

@@ -37,7 +37,7 @@ describe('the README', () => {
           .split('\n')
           .find((line) => line.startsWith(`| \`--${name}\``));
         for (const choice of option.choices ?? []) expect(row).toContain(`\`${choice}\``);
-        if (option.alias !== undefined) expect(row).toContain(`\`-${option.alias}\``);
+        if (option.alias !== undefined) expect(row).toContain(`-${option.alias}\``);
       }
     }
   });

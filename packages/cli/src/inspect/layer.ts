@@ -1,16 +1,15 @@
 import {
+  annotateLayerSummary,
   createPageDecompressor,
   decodeLayerSummary,
   decodeValue,
   keyToHex,
   type LayerEntry,
   LayerFile,
-  type LayerSummary,
   type NeonWalRecord,
   parseKey,
 } from '@neon-snapshot/neon-layer';
 import {
-  type Annotation,
   decodeXLogRecordHeader,
   formatAnnotations,
   formatLsn,
@@ -46,7 +45,7 @@ export async function inspectLayer(target: InspectTarget): Promise<Inspection> {
     entries.push(entry);
   }
   const shown = await describeEntries(layer, entries, signal);
-  const fields = summaryFields(summary);
+  const fields = annotateLayerSummary(head, sizeBytes);
   return {
     lines: [
       ...formatAnnotations(head, fields),
@@ -76,21 +75,25 @@ async function describeEntries(
 ): Promise<ShownEntry[]> {
   const decompressor = createPageDecompressor();
   const shown: ShownEntry[] = [];
-  for await (const { entry, blob } of layer.readBlobs(entries, { signal })) {
-    const value = decompressor.decodeBlob(blob);
-    shown.push({
-      key: keyToHex(entry.key),
-      meaning: keyMeaning(entry.key),
-      lsn: formatLsn(entry.lsn),
-      offset: entry.offset,
-      storedBytes: entry.length,
-      value:
-        layer.desc.kind === 'image'
-          ? `image of ${value.length} bytes`
-          : describeDelta(value, layer.desc.kind === 'delta' && entry.willInit),
-    });
+  try {
+    for await (const { entry, blob } of layer.readBlobs(entries, { signal })) {
+      shown.push(describeEntry(layer.desc.kind, entry, decompressor.decodeBlob(blob)));
+    }
+    return shown;
+  } finally {
+    decompressor.close();
   }
-  return shown;
+}
+
+function describeEntry(kind: LayerFile['desc']['kind'], entry: LayerEntry, value: Uint8Array): ShownEntry {
+  return {
+    key: keyToHex(entry.key),
+    meaning: keyMeaning(entry.key),
+    lsn: formatLsn(entry.lsn),
+    offset: entry.offset,
+    storedBytes: entry.length,
+    value: kind === 'image' ? `image of ${value.length} bytes` : describeDelta(value, entry.willInit),
+  };
 }
 
 function keyMeaning(key: Uint8Array): string {
@@ -120,29 +123,4 @@ function describeRecord(record: NeonWalRecord): string {
     if (!isPostgresFormatError(error)) throw error;
     return `WAL record that does not decode: ${error.message}`;
   }
-}
-
-/** The first block's fields; offsets as in Neon's `Summary` structures. */
-function summaryFields(summary: LayerSummary): Annotation[] {
-  const { desc } = summary;
-  const isDelta = desc.kind === 'delta';
-  const blocksOffset = isDelta ? 88 : 80;
-  const field = (offset: number, length: number, name: string, value: string | number): Annotation => ({
-    offset,
-    length,
-    name,
-    value: String(value),
-  });
-  return [
-    field(0, 2, 'magic', `${desc.kind} layer`),
-    field(2, 2, 'formatVersion', 3),
-    field(4, 16, 'tenantId', summary.tenantId),
-    field(20, 16, 'timelineId', summary.timelineId),
-    field(36, 18, 'keyStart', keyToHex(desc.keyStart)),
-    field(54, 18, 'keyEnd', keyToHex(desc.keyEnd)),
-    field(72, 8, isDelta ? 'lsnStart' : 'lsn', formatLsn(desc.lsnStart)),
-    ...(isDelta ? [field(80, 8, 'lsnEnd', formatLsn(desc.lsnEnd))] : []),
-    field(blocksOffset, 4, 'indexStartBlock', summary.indexStartBlock),
-    field(blocksOffset + 4, 4, 'indexRootBlock', summary.indexRootBlock),
-  ];
 }
