@@ -1,7 +1,7 @@
 /** Thread of the reader: decompresses pages and makes them stock Postgres' own again. */
 import { createPageDecompressor } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, createPageChecksums, PAGE_FLAG } from '@neon-snapshot/postgres';
-import type { PageRun } from './page-slot.ts';
+import { type PageRun, unpackRuns } from './page-slot.ts';
 import { type JobResult, serveJobs } from './worker-loop.ts';
 
 export interface DecodeRequest {
@@ -9,7 +9,8 @@ export interface DecodeRequest {
   readonly blobs: Uint8Array;
   /** Bytes of each blob. */
   readonly lengths: Uint32Array;
-  readonly runs: readonly PageRun[];
+  /** Packed. */
+  readonly runs: Uint32Array;
 }
 
 export interface DecodeResult {
@@ -29,7 +30,7 @@ serveJobs(({ blobs, lengths, runs }: DecodeRequest): JobResult<DecodeResult> => 
   const pages = new Uint8Array(lengths.length * BLCKSZ);
   decompressor.decodePages({ blobs, lengths, pageCount: lengths.length, out: pages });
   let start = 0;
-  for (const run of runs) {
+  for (const run of unpackRuns(runs)) {
     const end = start + run.count * BLCKSZ;
     restore(pages.subarray(start, end), run);
     start = end;

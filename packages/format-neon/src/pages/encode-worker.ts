@@ -1,12 +1,14 @@
 /** Thread of the writer: verifies pages and compresses each as Neon does. */
 import { createPageCompressor } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, createPageChecksums, decodePageHeader } from '@neon-snapshot/postgres';
-import { type PageRun, type PageSlot, SLOT_PAGES } from './page-slot.ts';
+import { type PageSlot, SLOT_PAGES, unpackRuns } from './page-slot.ts';
 import { type JobResult, serveJobs } from './worker-loop.ts';
 
 export interface EncodeRequest {
   readonly slot: PageSlot;
-  readonly runs: readonly PageRun[];
+  /** Packed. */
+  readonly runs: Uint32Array;
+  readonly pageCount: number;
 }
 
 export interface EncodeResult {
@@ -26,15 +28,16 @@ export interface SlotPageFault {
 const checksums = createPageChecksums({ pagesMax: SLOT_PAGES });
 const compressor = createPageCompressor();
 
-serveJobs(({ slot, runs }: EncodeRequest): JobResult<EncodeResult> => {
-  const pageCount = runs.reduce((sum, run) => sum + run.count, 0);
-  return { value: { faults: findFaults(slot, runs), lengths: compressPages(slot, pageCount) } };
-});
+serveJobs(
+  ({ slot, runs, pageCount }: EncodeRequest): JobResult<EncodeResult> => ({
+    value: { faults: findFaults(slot, runs), lengths: compressPages(slot, pageCount) },
+  }),
+);
 
-function findFaults(slot: PageSlot, runs: readonly PageRun[]): SlotPageFault[] {
+function findFaults(slot: PageSlot, runs: Uint32Array): SlotPageFault[] {
   const faults: SlotPageFault[] = [];
   let start = 0;
-  for (const { count, firstBlock, hasChecksums } of runs) {
+  for (const { count, firstBlock, hasChecksums } of unpackRuns(runs)) {
     if (hasChecksums) {
       checksums.buffer.set(slot.pages.subarray(start * BLCKSZ, (start + count) * BLCKSZ));
       const bad = checksums.verify(count, firstBlock);

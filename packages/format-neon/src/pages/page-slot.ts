@@ -27,3 +27,22 @@ export interface PageRun {
   /** The pages carry checksums. */
   readonly hasChecksums: boolean;
 }
+
+const RUN_WORDS = 3;
+
+/** Runs on their way to a thread: three words each, since an array of objects costs more to copy than to work on. */
+export function packRuns(runs: readonly PageRun[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(runs.length * RUN_WORDS);
+  for (const [index, { count, firstBlock, hasChecksums }] of runs.entries()) {
+    words[index * RUN_WORDS] = count;
+    words[index * RUN_WORDS + 1] = firstBlock;
+    words[index * RUN_WORDS + 2] = hasChecksums ? 1 : 0;
+  }
+  return words;
+}
+
+export function* unpackRuns(words: Uint32Array): Generator<PageRun, void, undefined> {
+  for (let at = 0; at < words.length; at += RUN_WORDS) {
+    yield { count: words[at] ?? 0, firstBlock: words[at + 1] ?? 0, hasChecksums: words[at + 2] === 1 };
+  }
+}

@@ -5,8 +5,6 @@ export interface WorkerPoolOptions {
   readonly url: URL;
   /** At least 1. */
   readonly count: number;
-  /** Given to every worker at its start. */
-  readonly workerData?: unknown;
 }
 
 /** What a worker answers: `value`, or what it threw. */
@@ -46,21 +44,25 @@ interface PoolThread<Result> {
 }
 
 /**
- * Worker threads that answer one message per job. A job goes to the thread with the fewest jobs, so that every thread has
- * its next one waiting. A thread that dies rejects its jobs and all later ones.
+ * Worker threads that answer one message per job; they start with the first one. A job goes to the thread with the fewest
+ * jobs, so that every thread has its next one waiting. A thread that dies rejects its jobs and all later ones.
  */
 export class WorkerPool<Request, Result> implements AsyncDisposable {
-  readonly #threads: readonly PoolThread<Result>[];
+  readonly #options: WorkerPoolOptions;
+  #threads: readonly PoolThread<Result>[] = [];
   #failure: Error | undefined;
   #nextId = 0;
 
-  constructor({ url, count, workerData }: WorkerPoolOptions) {
-    this.#threads = Array.from({ length: Math.max(1, count) }, () => this.#start(url, workerData));
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
   }
 
   /** Runs one job. Buffers of the request are shared or copied, but for those in `transfer`, which go over to the thread. */
   run(request: Request, transfer: readonly ArrayBuffer[] = []): Promise<Result> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#threads.length === 0) {
+      this.#threads = Array.from({ length: Math.max(1, this.#options.count) }, () => this.#start());
+    }
     const thread = this.#threads.reduce((best, other) => (other.jobs.size < best.jobs.size ? other : best));
     const id = this.#nextId++;
     return new Promise<Result>((resolve, reject) => {
@@ -76,8 +78,8 @@ export class WorkerPool<Request, Result> implements AsyncDisposable {
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
-  #start(url: URL, workerData: unknown): PoolThread<Result> {
-    const thread: PoolThread<Result> = { worker: new Worker(url, { workerData }), jobs: new Map() };
+  #start(): PoolThread<Result> {
+    const thread: PoolThread<Result> = { worker: new Worker(this.#options.url), jobs: new Map() };
     thread.worker.on('message', (answer: WorkerAnswer<Result>) => settle(thread, answer));
     thread.worker.on('error', (error) => this.#fail(thread, error));
     thread.worker.on('exit', (code) =>

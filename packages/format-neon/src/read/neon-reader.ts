@@ -9,10 +9,10 @@ import {
   withEnd,
 } from '@neon-snapshot/format-core';
 import type { TimelineView } from '@neon-snapshot/neon-layer';
+import { translatingItems } from '../layer-faults.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
 import type { ExportFile } from './export-files.ts';
-import { translatingItems } from './layer-faults.ts';
 import { partitionEntries } from './partition-entries.ts';
 import { splitFiles } from './partition-plan.ts';
 

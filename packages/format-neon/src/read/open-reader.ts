@@ -7,6 +7,7 @@ import {
 } from '@neon-snapshot/format-core';
 import { openTimelineView, type TimelineView } from '@neon-snapshot/neon-layer';
 import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
+import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
 import { NEON_TIME_LINE_ID } from '../write/neon-control.ts';
@@ -14,7 +15,6 @@ import { NEON_MAJORS } from '../write/source-checks.ts';
 import { type ChosenTimeline, chooseTimeline } from './choose-timeline.ts';
 import { type ExportControl, makeExportControl } from './export-control.ts';
 import { type ExportFile, planExportFiles } from './export-files.ts';
-import { translating } from './layer-faults.ts';
 import { NeonReader } from './neon-reader.ts';
 import { collectOtherFiles, exportDirectories, replicationSlotsOf } from './other-files.ts';
 import { readTimelineContents, type TimelineContents } from './timeline-contents.ts';

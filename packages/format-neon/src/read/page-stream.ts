@@ -2,7 +2,7 @@ import { FormatError } from '@neon-snapshot/format-core';
 import type { PageBatch } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, compareRelTags, type RelTag } from '@neon-snapshot/postgres';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
-import type { PageRun } from '../pages/page-slot.ts';
+import { type PageRun, packRuns } from '../pages/page-slot.ts';
 import { WorkerJobError, type WorkerPool } from '../pages/worker-pool.ts';
 import type { RelationSegment } from './export-files.ts';
 
@@ -45,7 +45,7 @@ export async function* streamPages(
     const wanted = cursor.select(batch, options.hasChecksums);
     if (wanted.runs.length === 0) continue;
     const { blobs, lengths, runs } = wanted;
-    const result = options.pool.run({ blobs, lengths, runs }, [blobs.buffer, lengths.buffer]);
+    const result = options.pool.run({ blobs, lengths, runs: packRuns(runs) }, [blobs.buffer, lengths.buffer]);
     result.catch(() => undefined);
     jobs.push({ wanted, result });
     if (jobs.length >= options.jobCountMax) yield* oldest();

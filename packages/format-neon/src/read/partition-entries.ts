@@ -10,10 +10,10 @@ import {
   type TimelineView,
 } from '@neon-snapshot/neon-layer';
 import { BLCKSZ } from '@neon-snapshot/postgres';
+import { translatingItems } from '../layer-faults.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
 import type { ExportFile, RelationSegment, SlruSegment } from './export-files.ts';
-import { translatingItems } from './layer-faults.ts';
 import { type SegmentPages, streamPages } from './page-stream.ts';
 
 export interface PartitionSource {

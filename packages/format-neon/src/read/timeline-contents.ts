@@ -62,8 +62,6 @@ export interface TimelineContentsSource {
   readonly signal?: AbortSignal | undefined;
 }
 
-const GETS_MAX = 64;
-
 /** Throws `FORMAT_INVALID` where a directory names what is not there. */
 export async function readTimelineContents(source: TimelineContentsSource): Promise<TimelineContents> {
   const values = new ValueReader(source);
@@ -180,12 +178,7 @@ class ValueReader {
 
   async all(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]> {
     const { view, signal } = this.#source;
-    const values: (Uint8Array | undefined)[] = [];
-    for (let start = 0; start < keys.length; start += GETS_MAX) {
-      const some = keys.slice(start, start + GETS_MAX);
-      values.push(...(await Promise.all(some.map((key) => view.get(key, { signal })))));
-    }
-    return values;
+    return view.getMany(keys, { signal });
   }
 
   async one(key: Uint8Array, name: string): Promise<Uint8Array> {

@@ -82,7 +82,7 @@ function* slruPages(
 function sparseValues({ plan, contents }: HeldValuesSource): readonly KnownValue[] {
   const aux = new Map<string, AuxFile[]>();
   const origins: KnownValue[] = [];
-  for (const [path, kind] of plan.cluster.keptFiles) {
+  for (const [path, kind] of plan.keptFiles) {
     if (kind === 'statistics') {
       const key = keyToHex(auxFileKey(path));
       aux.set(key, [...(aux.get(key) ?? []), { path, content: contentOf(contents, path) }]);

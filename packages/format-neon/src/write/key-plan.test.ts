@@ -9,7 +9,7 @@ import {
   keyToHex,
 } from '@neon-snapshot/neon-layer';
 import { describe, expect, test } from 'vitest';
-import { elementEnd, elementStart, type HeldRun, type KeyPlan, planKeys } from './key-plan.ts';
+import { elementEnd, elementStart, type HeldRun, type KeyPlan, planKeys, sizeValueOf } from './key-plan.ts';
 
 const PAGE = 8192;
 const SEGMENT = 131072 * PAGE;
@@ -98,8 +98,8 @@ describe('the plan of keys', () => {
 
   test('the size of a relation comes after its last segment and counts all of them', () => {
     const { streamed } = plan(['base/5/1259', SEGMENT], ['base/5/1259.1', 2 * PAGE]);
-    expect(streamed.get('base/5/1259')?.sizeValue).toBeUndefined();
-    const size = streamed.get('base/5/1259.1')?.sizeValue;
+    expect(streamed.get('base/5/1259')?.blocksTotal).toBeUndefined();
+    const size = sizeValueOf(streamed.get('base/5/1259.1') ?? never());
     expect(decodeSizeValue(size?.value ?? never())).toBe(131074);
     expect(keyToHex(size?.key ?? never())).toBe('000000067F00000005000004EB00FFFFFFFF');
   });
@@ -108,7 +108,7 @@ describe('the plan of keys', () => {
     const { streamed } = plan(['base/5/1259', PAGE], ['base/5/1259.1', 0], ['base/5/1259.2', 0]);
     expect([...streamed.keys()]).toEqual(['base/5/1259']);
     const full = plan(['base/5/1259', SEGMENT], ['base/5/1259.1', 0]);
-    expect(decodeSizeValue(full.streamed.get('base/5/1259')?.sizeValue?.value ?? never())).toBe(131072);
+    expect(full.streamed.get('base/5/1259')?.blocksTotal).toBe(131072);
   });
 
   test.each([

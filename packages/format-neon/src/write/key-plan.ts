@@ -45,8 +45,8 @@ export interface StreamedFile {
   readonly path: string;
   readonly pages: PageSource;
   readonly blocks: number;
-  /** Of the last segment: the size value that follows its pages. */
-  readonly sizeValue: KnownValue | undefined;
+  /** Of the last segment: blocks of all segments together, which is the value that follows its pages. */
+  readonly blocksTotal: number | undefined;
   /** The element with the next greater keys. */
   next: KeyElement | undefined;
 }
@@ -86,7 +86,10 @@ export interface KeyPlan {
   readonly streamed: ReadonlyMap<string, StreamedFile>;
   /** Paths of the files that are to be kept until the end. */
   readonly held: ReadonlySet<string>;
-  readonly cluster: PlannedCluster;
+  readonly databaseCount: number;
+  readonly preparedXids: readonly bigint[];
+  readonly keptFiles: PlannedCluster['keptFiles'];
+  readonly unheld: PlannedCluster['unheld'];
 }
 
 export interface KeyPlanOptions {
@@ -127,6 +130,13 @@ export function blockKeyOf(pages: PageSource, blockInFile: number): Uint8Array {
     : slruBlockKey(pages.slru, pages.segno, blockInFile);
 }
 
+/** The value that follows the pages of a file: the size of its relation fork or segment; none before the last segment. */
+export function sizeValueOf({ pages, blocksTotal }: StreamedFile): KnownValue | undefined {
+  if (blocksTotal === undefined) return undefined;
+  const key = pages.kind === 'relation' ? relSizeKey(pages.tag) : slruSizeKey(pages.slru, pages.segno);
+  return { key, value: encodeSizeValue(blocksTotal) };
+}
+
 function toDbDirectoryEntry({ spcNode, dbNode, relationMapPath }: PlannedDatabase) {
   return { spcNode, dbNode, hasRelationMap: relationMapPath !== undefined };
 }
@@ -142,7 +152,7 @@ function addDatabase(builder: KeyPlanBuilder, database: PlannedDatabase): void {
         path: segment.path,
         pages: { kind: 'relation', tag: fork.tag, segno: segment.segno },
         blocks: segment.sizeBytes / BLCKSZ,
-        sizeValue: isLast ? { key: relSizeKey(fork.tag), value: encodeSizeValue(fork.blocks) } : undefined,
+        blocksTotal: isLast ? fork.blocks : undefined,
       });
     });
   }
@@ -167,7 +177,7 @@ function addTransactions(
         path,
         pages: { kind: 'slru', slru, segno },
         blocks: sizeBytes / BLCKSZ,
-        sizeValue: { key: slruSizeKey(slru, segno), value: encodeSizeValue(sizeBytes / BLCKSZ) },
+        blocksTotal: sizeBytes / BLCKSZ,
       });
     }
   }
@@ -203,7 +213,16 @@ class KeyPlanBuilder {
 
   finish(cluster: PlannedCluster): KeyPlan {
     for (const path of cluster.keptFiles.keys()) this.#held.add(path);
-    return { elements: this.#elements, streamed: this.#streamed, held: this.#held, cluster };
+    // Not the cluster itself: with many relations its segments would double what the plan takes.
+    return {
+      elements: this.#elements,
+      streamed: this.#streamed,
+      held: this.#held,
+      databaseCount: cluster.databases.filter(({ dbNode }) => dbNode !== 0).length,
+      preparedXids: cluster.twoPhaseFiles.map(({ xid }) => xid),
+      keptFiles: cluster.keptFiles,
+      unheld: cluster.unheld,
+    };
   }
 
   #append(element: KeyElement): void {

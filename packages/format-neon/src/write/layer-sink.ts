@@ -1,6 +1,6 @@
 import { encodePlainBlob, ImageLayerBuilder } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, type Lsn } from '@neon-snapshot/postgres';
-import { blockKeyOf, elementEnd, elementStart, type StreamedFile } from './key-plan.ts';
+import { blockKeyOf, elementEnd, elementStart, type StreamedFile, sizeValueOf } from './key-plan.ts';
 import { completeInPlace, type LayerBuffers } from './layer-buffers.ts';
 import type { LayerPublisher } from './layer-publisher.ts';
 
@@ -62,8 +62,9 @@ export class LayerSink {
 
   /** Ends a file: its size follows, where it is the last segment. */
   async endFile(file: StreamedFile): Promise<void> {
-    if (file.sizeValue === undefined) return;
-    const { key, value } = file.sizeValue;
+    const size = sizeValueOf(file);
+    if (size === undefined) return;
+    const { key, value } = size;
     const blob = encodePlainBlob(value);
     const layer = await this.#layerFor(file, { key, storedBytes: blob.length, count: 1 });
     layer.builder.appendBlob(key, copyInto(layer, blob));

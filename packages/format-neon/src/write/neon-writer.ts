@@ -11,6 +11,7 @@ import {
 import { formatLsn } from '@neon-snapshot/postgres';
 import { readAll } from '@neon-snapshot/storage-core';
 import { CONFIGURATION_FILE_BYTES_MAX } from '../cluster-objects.ts';
+import { translating } from '../layer-faults.ts';
 import type { WriteOptions } from '../options.ts';
 import type { EncodeRequest, EncodeResult } from '../pages/encode-worker.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
@@ -74,13 +75,15 @@ export class NeonWriter implements SnapshotWriter {
     const { context, options, plan, publisher, faults } = this.#parts;
     this.#assertComplete();
     faults.summarize();
-    const bytesWritten = await publishTimeline({
-      ...this.#parts,
-      signal: this.#parts.abortController.signal,
-      held: this.#held,
-      controlFile: trailer.controlFile,
-      ownKeys: this.#ownKeys,
-    });
+    const bytesWritten = await translating(() =>
+      publishTimeline({
+        ...this.#parts,
+        signal: this.#parts.abortController.signal,
+        held: this.#held,
+        controlFile: trailer.controlFile,
+        ownKeys: this.#ownKeys,
+      }),
+    );
     this.#isClosed = true;
     await this.#parts.pool[Symbol.asyncDispose]();
     return {
@@ -90,7 +93,7 @@ export class NeonWriter implements SnapshotWriter {
         generation: options.generation,
         lsn: formatLsn(context.source.info.lsn),
         postgres_major: context.source.info.postgresMajor,
-        databases: plan.cluster.databases.filter(({ dbNode }) => dbNode !== 0).length,
+        databases: plan.databaseCount,
         layers: publisher.layers.size,
         page_errors: faults.faultCount,
       },

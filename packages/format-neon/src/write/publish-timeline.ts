@@ -46,7 +46,7 @@ export async function publishTimeline(parts: TimelineParts): Promise<number> {
   const control = toNeonControl({
     bytes: parts.controlFile,
     info: context.source.info,
-    preparedXids: plan.cluster.twoPhaseFiles.map(({ xid }) => xid),
+    preparedXids: plan.preparedXids,
   });
   const source: HeldValuesSource = { plan, contents: parts.held, control };
   for (const element of plan.elements) {
@@ -83,7 +83,7 @@ async function publishHeldRun(
 async function putClusterObjects(parts: TimelineParts): Promise<number> {
   const { context, options, plan, held } = parts;
   const { info } = context.source;
-  const configurationFiles = [...plan.cluster.keptFiles]
+  const configurationFiles = [...plan.keptFiles]
     .filter(([, kind]) => kind === 'configuration')
     .map(([path]) => path);
   const facts: ClusterFacts = {

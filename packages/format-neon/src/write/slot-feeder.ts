@@ -1,7 +1,8 @@
 import type { PageFault } from '@neon-snapshot/format-core';
 import { BLCKSZ, RELSEG_BLOCKS } from '@neon-snapshot/postgres';
 import type { EncodeRequest, EncodeResult } from '../pages/encode-worker.ts';
-import { createPageSlot, type PageRun, type PageSlot } from '../pages/page-slot.ts';
+import { createPageSlot, type PageRun, type PageSlot, packRuns } from '../pages/page-slot.ts';
+import { releaseChunk } from '../pages/release-chunk.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
 import type { StreamedFile } from './key-plan.ts';
 import type { LayerSink } from './layer-sink.ts';
@@ -65,6 +66,7 @@ export class SlotFeeder {
         pieceStart = this.#addPiece({ file, pieceStart, bytesInFile, isEnd: false });
         this.#dispatch(slot);
       }
+      releaseChunk(chunk);
     }
     const slot = await this.#openSlot();
     this.#addPiece({ file, pieceStart, bytesInFile, isEnd: true });
@@ -97,7 +99,8 @@ export class SlotFeeder {
   #dispatch(slot: PageSlot): void {
     const pieces = this.#pieces;
     const runs = pieces.filter(({ count }) => count > 0).map((piece) => this.#toRun(piece));
-    const result = this.#options.pool.run({ slot, runs });
+    const pageCount = this.#filledBytes / BLCKSZ;
+    const result = this.#options.pool.run({ slot, runs: packRuns(runs), pageCount });
     // Awaited later, in order; until then a failure must not count as unhandled.
     result.catch(() => undefined);
     this.#waiting.push({ slot, pieces, result });

@@ -54,7 +54,7 @@ export function describeLoss({
 }): string[] {
   const losses: string[] = [];
   const { replicationSlots, commitTimestamps } = info.features;
-  const { unheld } = plan.cluster;
+  const { unheld } = plan;
   if (replicationSlots.length > 0) losses.push(`replication slots: ${replicationSlots.join(', ')}`);
   else if (unheld.has('replication slots'))
     losses.push(`replication slots: ${listPaths(unheld.get('replication slots'))}`);
