@@ -72,7 +72,7 @@ async function fill(
     INSERT INTO orders SELECT i, 1 + i % 1000, (i % 9973) / 7.0, md5(i::text) FROM generate_series(1, ${ROWS}) i;
     CREATE INDEX ON customers USING gin (tags);
     CREATE INDEX ON orders USING brin (amount)`);
-  return tableChecksums(server);
+  return await tableChecksums(server);
 }
 
 function neon(...args: readonly string[]): void {

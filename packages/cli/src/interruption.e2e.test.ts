@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPostgres, initdb, startPostgres } from '@neon-snapshot/postgres-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -75,5 +76,19 @@ describe('an interrupted copy', () => {
     expect(await tree(workspace.path('gone'))).toEqual([]);
     expect(await workspace.result(argv)).toMatchObject({ dryRun: false });
     expect((await workspace.result(['snapshot', 'ls', to])).snapshots).toHaveLength(1);
+  });
+
+  it('of a new cluster leaves no directory of initdb behind', async () => {
+    await mkdir(workspace.path('scratch'), { mode: 0o755 });
+    const running = spawnCli(['init', '-D', 'never', '--storage_dest=never-bucket'], {
+      currentDirectory: workspace.directory,
+      env: { TMPDIR: workspace.path('scratch') },
+    });
+    await running.untilStderr('initdb of Postgres');
+    await sleep(200);
+    running.child.kill('SIGINT');
+    expect(await running.exited).toEqual({ code: 130, signal: null });
+    for (const name of ['scratch', 'never', 'never-bucket'])
+      expect(await tree(workspace.path(name))).toEqual([]);
   });
 });

@@ -1,12 +1,16 @@
 import { runCli } from './run.ts';
 
+/** A launcher that passes a signal on, and a terminal that sends it to everybody, are one wish to stop. */
+const SAME_INTERRUPT_MS = 500;
+
 const controller = new AbortController();
-let interrupts = 0;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+let interruptedAt: number | undefined;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    interrupts += 1;
     // The first one stops cleanly; whoever insists is obeyed.
-    if (interrupts > 1) process.exit(130);
+    if (interruptedAt !== undefined && performance.now() - interruptedAt > SAME_INTERRUPT_MS)
+      process.exit(130);
+    interruptedAt ??= performance.now();
     controller.abort(new DOMException(`interrupted by ${signal}`, 'AbortError'));
   });
 }

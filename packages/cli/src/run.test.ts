@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from './testing/run-in-process.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLE';
+const QUOTED_SECRET = 'a"quote\\and a backslash';
 
 let directory = '';
 beforeAll(async () => {
@@ -142,5 +143,42 @@ describe('a run of the CLI', () => {
         expect(result.stdout + result.stderr).not.toContain(encodeURIComponent(SECRET));
       }
     }
+  });
+
+  it('masks a secret that JSON has to escape', async () => {
+    const result = await run(['inspect', QUOTED_SECRET, '--json'], {
+      currentDirectory: directory,
+      env: { AWS_SESSION_TOKEN: QUOTED_SECRET },
+    });
+    expect(JSON.stringify(result.json())).not.toContain(JSON.stringify(QUOTED_SECRET).slice(1, -1));
+    expect(result.stdout).toContain('***');
+  });
+
+  it('does not take the path of a token file for a secret', async () => {
+    const result = await run(['inspect', 'token.txt'], {
+      currentDirectory: directory,
+      env: { AWS_WEB_IDENTITY_TOKEN_FILE: 'token.txt' },
+    });
+    expect(result.stderr).toContain('token.txt');
+  });
+
+  it('loads packages of others, named by a flag or in NEON_PLUGINS, and refuses a name that is taken', async () => {
+    const plugin = (scheme: string) =>
+      `export const plugin = { kind: 'storage', name: '${scheme}', schemes: ['${scheme}'], settings: [], open: () => {} };`;
+    await writeFile(path.join(directory, 'acme.mjs'), plugin('acme'));
+    await writeFile(path.join(directory, 'thief.mjs'), plugin('s3'));
+    const named = await run(['plugins', 'list', '--json'], {
+      currentDirectory: directory,
+      env: { NEON_PLUGINS: './acme.mjs' },
+    });
+    expect(named.json().plugins).toContainEqual({
+      kind: 'storage',
+      names: ['acme'],
+      packageName: './acme.mjs',
+    });
+    const twice = await run(['plugins', 'list', '--json', '--plugin=./thief.mjs'], {
+      currentDirectory: directory,
+    });
+    expect(twice.json().error).toMatchObject({ code: 'PLUGIN_DUPLICATE' });
   });
 });

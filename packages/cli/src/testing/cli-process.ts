@@ -15,10 +15,11 @@ export interface CliProcess {
 /** The CLI as a process of its own, from its sources. */
 export function spawnCli(
   argv: readonly string[],
-  options: { readonly currentDirectory: string },
+  options: { readonly currentDirectory: string; readonly env?: Readonly<Record<string, string>> },
 ): CliProcess {
   const child = spawn(process.execPath, [...process.execArgv, MAIN, ...argv], {
     cwd: options.currentDirectory,
+    env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
