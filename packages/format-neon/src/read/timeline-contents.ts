@@ -5,6 +5,7 @@ import {
   CHECKPOINT_KEY,
   CONTROL_FILE_KEY,
   DBDIR_KEY,
+  type DbDirectoryEntry,
   decodeAuxFiles,
   decodeDbDirectory,
   decodeRelDirectory,
@@ -66,46 +67,75 @@ export interface TimelineContentsSource {
 export async function readTimelineContents(source: TimelineContentsSource): Promise<TimelineContents> {
   const values = new ValueReader(source);
   const [controlFile, checkpoint] = await values.all([CONTROL_FILE_KEY, CHECKPOINT_KEY]);
-  const sparse = await readSparseValues(source);
+  const { relationTags, ...sparse } = await readSparseValues(source);
   return {
     controlFile: assertThere(controlFile, 'the control file'),
     checkpoint: assertThere(checkpoint, 'the checkpoint'),
-    databases: await readDatabases(values),
+    databases: await readDatabases(values, usesNewRelationDirectory(source.view) ? relationTags : undefined),
     slruSegments: await readSlruSegments(values),
     preparedTransactions: await readPreparedTransactions(values, source.postgresMajor),
     ...sparse,
   };
 }
 
-async function readDatabases(values: ValueReader): Promise<TimelineDatabase[]> {
+/** From this point of the timeline on, relations are listed by keys of their own (spec: `rel_size_migration`). */
+function usesNewRelationDirectory({ source, lsn }: TimelineView): boolean {
+  const { relSizeMigration, relSizeMigratedAt } = source.index;
+  return relSizeMigration === 'migrated' && (relSizeMigratedAt === undefined || lsn >= relSizeMigratedAt);
+}
+
+async function readDatabases(
+  values: ValueReader,
+  listedTags: readonly RelTag[] | undefined,
+): Promise<TimelineDatabase[]> {
   const entries = decodeDbDirectory(await values.one(DBDIR_KEY, 'the directory of databases'));
   const databases = entries.toSorted((a, b) => a.spcNode - b.spcNode || a.dbNode - b.dbNode);
+  const maps = await readRelationMaps(values, databases);
+  const byDatabase = Map.groupBy(listedTags ?? (await readRelationTags(values, databases)), databaseKey);
+  const read: TimelineDatabase[] = [];
+  for (const database of databases) {
+    const { spcNode, dbNode } = database;
+    const forks = await readForks(
+      values,
+      (byDatabase.get(databaseKey(database)) ?? []).toSorted(compareRelTags),
+    );
+    read.push({ spcNode, dbNode, relationMap: maps.get(databaseKey(database)), forks });
+  }
+  return read;
+}
+
+type DatabaseId = Pick<TimelineDatabase, 'spcNode' | 'dbNode'>;
+
+function databaseKey({ spcNode, dbNode }: DatabaseId): string {
+  return `${spcNode}/${dbNode}`;
+}
+
+async function readRelationMaps(
+  values: ValueReader,
+  databases: readonly DbDirectoryEntry[],
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const mapped = databases.filter(({ hasRelationMap }) => hasRelationMap);
+  const maps = await values.each(mapped, {
+    keyOf: ({ spcNode, dbNode }) => relMapKey(spcNode, dbNode),
+    nameOf: (database) => `the relation map of ${databaseKey(database)}`,
+  });
+  return new Map(maps.map(({ item, value }) => [databaseKey(item), value]));
+}
+
+/** All relation forks, from the directory that each database has. */
+async function readRelationTags(values: ValueReader, databases: readonly DatabaseId[]): Promise<RelTag[]> {
   const directories = await values.each(databases, {
     keyOf: ({ spcNode, dbNode }) => relDirKey(spcNode, dbNode),
-    nameOf: ({ spcNode, dbNode }) => `the relation directory of ${spcNode}/${dbNode}`,
+    nameOf: (database) => `the relation directory of ${databaseKey(database)}`,
   });
-  const mapped = databases.filter(({ hasRelationMap }) => hasRelationMap);
-  const maps = new Map(
-    (
-      await values.each(mapped, {
-        keyOf: ({ spcNode, dbNode }) => relMapKey(spcNode, dbNode),
-        nameOf: ({ spcNode, dbNode }) => `the relation map of ${spcNode}/${dbNode}`,
-      })
-    ).map(({ item, value }) => [item, value]),
-  );
-  const read: TimelineDatabase[] = [];
-  for (const { item: database, value } of directories) {
-    const { spcNode, dbNode } = database;
-    const tags = decodeRelDirectory(value).map(({ relNode, forkNum }) => ({
+  return directories.flatMap(({ item: { spcNode, dbNode }, value }) =>
+    decodeRelDirectory(value).map(({ relNode, forkNum }) => ({
       spcNode,
       dbNode,
       relNode,
       forkNum: toForkNumber(forkNum),
-    }));
-    const forks = await readForks(values, tags.sort(compareRelTags));
-    read.push({ spcNode, dbNode, relationMap: maps.get(database), forks });
-  }
-  return read;
+    })),
+  );
 }
 
 async function readForks(values: ValueReader, tags: readonly RelTag[]): Promise<RelationFork[]> {
@@ -150,22 +180,25 @@ async function readPreparedTransactions(
   return states.map(({ item: xid, value: state }) => ({ xid, state }));
 }
 
-async function readSparseValues({
-  view,
-  signal,
-}: TimelineContentsSource): Promise<Pick<TimelineContents, 'auxFiles' | 'replicationOrigins'>> {
+interface SparseValues extends Pick<TimelineContents, 'auxFiles' | 'replicationOrigins'> {
+  readonly relationTags: readonly RelTag[];
+}
+
+async function readSparseValues({ view, signal }: TimelineContentsSource): Promise<SparseValues> {
+  const relationTags: RelTag[] = [];
   const auxFiles: AuxFile[] = [];
   const replicationOrigins: ReplicationOrigin[] = [];
   for await (const batch of view.scan({ start: SPARSE_KEYS_START, end: SPARSE_KEYS_END }, { signal })) {
     for (const { key, value } of batch) {
       const parsed = parseKey(key);
       if (parsed.kind === 'aux-file') auxFiles.push(...decodeAuxFiles(value));
+      if (parsed.kind === 'relation-directory-v2') relationTags.push(parsed.tag);
       if (parsed.kind !== 'replication-origin') continue;
       const remoteLsn = decodeReplOriginValue(value);
       if (remoteLsn !== undefined) replicationOrigins.push({ id: parsed.originId, remoteLsn });
     }
   }
-  return { auxFiles, replicationOrigins };
+  return { relationTags, auxFiles, replicationOrigins };
 }
 
 /** Reads values of keys that have to exist. */
