@@ -102,6 +102,17 @@ describe('object storage with credentials by role', () => {
     expect(main.keys('app').filter((candidate) => candidate.startsWith('scratch'))).toEqual([]);
   });
 
+  it('warns where nothing would keep two writers apart', async () => {
+    const url = `s3://app/lonely?endpoint=${encodeURIComponent(main.endpoint)}&conditional_put=false`;
+    const outcome = await workspace.neon(
+      ['init', '-D', 'lonely', '--snapshot_path=data', `--storage_dest=${url}`, '--dry_run'],
+      { env: bothRoles() },
+    );
+    expect(outcome.exitCode).toBe(0);
+    expect(outcome.stderr).toContain('warning: s3://app/lonely');
+    expect(outcome.stderr).toContain('has no conditional put');
+  });
+
   it('refuses wrong credentials and a missing bucket with typed errors, and writes nothing', async () => {
     const env = { ...bothRoles(), NEON_SNAPSHOT_AWS_SECRET_ACCESS_KEY: 'another-secret-000' };
     const denied = await workspace.neon(

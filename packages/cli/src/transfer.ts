@@ -9,6 +9,7 @@ import {
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError } from './cli-error.ts';
 import { assertFlagsAreUsed, formatOptions } from './format-options.ts';
+import { STORAGE_DEST_FORMAT } from './plugins.ts';
 import { formatServices } from './services.ts';
 import { concurrencyOf, type Session, type StorageRole } from './session.ts';
 
@@ -40,6 +41,7 @@ export async function transferSnapshot(
   const readSide = { ...from, direction: 'read', args } as const;
   const writeSide = { ...to, direction: 'write', args } as const;
   assertFlagsAreUsed(args, [readSide, writeSide]);
+  warnWithoutConditions(session, to);
   const shared = {
     onProgress: session.onProgress,
     signal: session.signal,
@@ -65,6 +67,14 @@ export async function transferSnapshot(
     return { info: reader.info };
   }
   return { info: reader.info, written: await copySnapshot({ ...shared, reader, writer }) };
+}
+
+/** Two writers into one bucket are kept apart by conditional puts alone. */
+function warnWithoutConditions(session: Session, { format, storage }: TransferEnd): void {
+  if (format.name !== STORAGE_DEST_FORMAT || storage.capability.conditionalPut.ifNoneMatch) return;
+  session.output.warn(
+    `${storage.url} has no conditional put: nothing notices another writer there; make sure that there is none`,
+  );
 }
 
 function assertDirections(from: FormatPlugin, to: FormatPlugin): void {
