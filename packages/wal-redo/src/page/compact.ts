@@ -1,0 +1,105 @@
+/** Defragmentation of bufpage.c. Bytes of the free space between pd_lower and pd_upper stay as Postgres leaves them. */
+import { BLCKSZ } from '@neon-snapshot/postgres';
+import { align8, copyBytes, setU32, u32 } from '../bytes.ts';
+import { invalidPage } from '../redo-fault.ts';
+import {
+  assertSaneHeader,
+  clearPageFlags,
+  PD_HAS_FREE_LINES,
+  pdLower,
+  pdSpecial,
+  pdUpper,
+  setPageFlags,
+  setPdLower,
+  setPdUpper,
+} from './header.ts';
+import {
+  LINE_POINTER_SIZE,
+  LP_UNUSED,
+  linePointerPlace,
+  lpFlags,
+  lpLength,
+  lpOffset,
+  maxOffsetNumber,
+  moveLinePointer,
+} from './line-pointer.ts';
+
+/**
+ * `PageRepairFragmentation`: packs the tuples against the special space and clears unused line pointers.
+ * `dropsLinePointers`: also gives the unused line pointers at the end back (15 and later).
+ */
+export function repairFragmentation(page: Uint8Array, dropsLinePointers: boolean): void {
+  assertSaneHeader(page);
+  const count = maxOffsetNumber(page);
+  let lastUsed = 0;
+  let unused = 0;
+  for (let offset = 1; offset <= count; offset++) {
+    if (lpFlags(u32(page, linePointerPlace(offset))) !== LP_UNUSED) lastUsed = offset;
+    else {
+      setU32(page, linePointerPlace(offset), 0);
+      unused++;
+    }
+  }
+  packItems(page, count);
+  if (dropsLinePointers && lastUsed !== count) {
+    unused -= count - lastUsed;
+    setPdLower(page, pdLower(page) - LINE_POINTER_SIZE * (count - lastUsed));
+  }
+  markFreeLines(page, unused > 0);
+}
+
+/** `PageTruncateLinePointerArray`: gives unused line pointers at the end back, all but the first. */
+export function truncateLinePointers(page: Uint8Array): void {
+  let offset = maxOffsetNumber(page);
+  let dropped = 0;
+  while (offset > 1 && isUnused(page, offset)) {
+    dropped++;
+    offset--;
+  }
+  let hasFreeLines = false;
+  for (; offset >= 1 && !hasFreeLines; offset--) hasFreeLines = isUnused(page, offset);
+  if (dropped > 0) setPdLower(page, pdLower(page) - LINE_POINTER_SIZE * dropped);
+  markFreeLines(page, hasFreeLines);
+}
+
+const packed = new Uint8Array(BLCKSZ);
+
+/** `compactify_tuples`: lays the items of the first `count` line pointers against the special space, in their order. */
+export function packItems(page: Uint8Array, count: number): void {
+  const oldUpper = pdUpper(page);
+  const special = pdSpecial(page);
+  copyBytes(packed, oldUpper, page, oldUpper, special - oldUpper);
+  let upper = special;
+  // Items that lie next to each other are copied in one go: those from `runStart` on belong at `upper`.
+  let runStart = special;
+  let runEnd = special;
+  for (let offset = 1; offset <= count; offset++) {
+    const place = linePointerPlace(offset);
+    const lp = u32(page, place);
+    if (lpLength(lp) === 0) continue;
+    const start = lpOffset(lp);
+    const length = align8(lpLength(lp));
+    if (start < oldUpper || start + length > special) {
+      throw invalidPage(`item ${offset} has offset ${start} and length ${lpLength(lp)}`);
+    }
+    if (start + length !== runStart) {
+      if (upper !== runStart) copyBytes(page, upper, packed, runStart, runEnd - runStart);
+      runEnd = start + length;
+    }
+    runStart = start;
+    upper -= length;
+    if (upper < pdLower(page)) throw invalidPage('items overlap');
+    setU32(page, place, moveLinePointer(lp, upper));
+  }
+  if (upper !== runStart) copyBytes(page, upper, packed, runStart, runEnd - runStart);
+  setPdUpper(page, upper);
+}
+
+function isUnused(page: Uint8Array, offset: number): boolean {
+  return lpFlags(u32(page, linePointerPlace(offset))) === LP_UNUSED;
+}
+
+function markFreeLines(page: Uint8Array, hasFreeLines: boolean): void {
+  if (hasFreeLines) setPageFlags(page, PD_HAS_FREE_LINES);
+  else clearPageFlags(page, PD_HAS_FREE_LINES);
+}

@@ -1,0 +1,188 @@
+import {
+  BLCKSZ,
+  type DecodedWalBlock,
+  formatLsn,
+  isNewPage,
+  isPostgresFormatError,
+  type Lsn,
+  WalRecordDecoder,
+} from '@neon-snapshot/postgres';
+import { u32 } from './bytes.ts';
+import { type HeapLayout, heapRecordLayout } from './heap-layout.ts';
+import { restoreImage } from './image/restore-image.ts';
+import { majorDifferences, REDO_MAJORS } from './major-differences.ts';
+import { stampLsn } from './page/header.ts';
+import { RecordData } from './record-data.ts';
+import {
+  type GistTuplesDeleted,
+  type RedoContext,
+  type RedoSettings,
+  type ResourceManager,
+  unsupportedRecord,
+} from './redo-context.ts';
+import { RedoError } from './redo-error.ts';
+import { RedoFault } from './redo-fault.ts';
+import { resourceManagerFor } from './resource-managers.ts';
+
+export interface RedoEngineOptions {
+  /** 14 to 17. */
+  readonly major: number;
+  /** Whose Postgres wrote the WAL; never guessed, since the wrong one raises no error. */
+  readonly heapLayout: HeapLayout;
+  /** Data checksums or wal_log_hints in the cluster. Neon's redo takes false. */
+  readonly hintBitsLogged: boolean;
+  /** Default `page-update`, as primaries of most minors do. */
+  readonly gistTuplesDeleted?: GistTuplesDeleted;
+}
+
+/** Applies WAL records to pages. Not re-entrant: use one for each thread. */
+export interface RedoEngine {
+  readonly settings: RedoSettings;
+  /** A decoder of the engine's major, for `redoBlock`. */
+  readonly decoder: WalRecordDecoder;
+  /**
+   * Applies a decoded record to the page (8192 bytes, changed in place; zeros where there is none yet) of the block at
+   * an index of the record. Does nothing when the page has the record already. Throws RedoError; then the page is in no
+   * defined state.
+   */
+  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: Lsn): void;
+}
+
+/** Makes an engine; throws `REDO_OPTION` for a major that has no redo here. */
+export function createRedoEngine(options: RedoEngineOptions): RedoEngine {
+  return new Engine(resolveSettings(options));
+}
+
+class Engine implements RedoEngine {
+  readonly settings: RedoSettings;
+  readonly decoder: WalRecordDecoder;
+  readonly #context: RedoContext & { record: WalRecordDecoder };
+  readonly #heap: RedoContext['heap'];
+
+  constructor(settings: RedoSettings) {
+    this.settings = settings;
+    this.decoder = new WalRecordDecoder(settings.major);
+    this.#heap = heapRecordLayout(settings.major, settings.heapLayout);
+    this.#context = {
+      settings,
+      record: this.decoder,
+      info: 0,
+      block: NO_BLOCK,
+      page: NO_PAGE,
+      main: new RecordData(),
+      data: new RecordData(),
+      heap: this.#heap,
+      lsnHigh: 0,
+      lsnLow: 0,
+      stampsLsn: true,
+    };
+  }
+
+  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: Lsn): void {
+    const block = record.block(blockIndex);
+    try {
+      this.#prepare(record, block, page, endLsn);
+      this.#apply();
+    } catch (error) {
+      throw located(error, { record, block, endLsn });
+    }
+  }
+
+  #prepare(record: WalRecordDecoder, block: DecodedWalBlock, page: Uint8Array, endLsn: Lsn): void {
+    if (page.length !== BLCKSZ) {
+      throw new RedoFault('REDO_INVALID_PAGE', `a page has ${BLCKSZ} bytes; got ${page.length}`);
+    }
+    const context = this.#context;
+    context.record = record;
+    context.info = record.info;
+    context.block = block;
+    context.page = page;
+    context.main.reset(record.bytes, record.mainOffset, record.mainLength);
+    context.data.reset(record.bytes, block.dataOffset, block.dataLength);
+    context.heap = this.#heap;
+    context.lsnHigh = Number(endLsn >> 32n);
+    context.lsnLow = Number(endLsn & 0xffff_ffffn);
+    context.stampsLsn = true;
+  }
+
+  #apply(): void {
+    const context = this.#context;
+    const { record, block, page, lsnHigh, lsnLow } = context;
+    const manager = resourceManagerFor(record.resourceManager, record.info);
+    if (manager === undefined) throw unsupportedRecord(context);
+    if (block.applyImage) {
+      this.#restore(manager);
+      return;
+    }
+    if (!block.willInit && !isBefore(page, lsnHigh, lsnLow)) return;
+    manager.redo(context);
+    if (context.stampsLsn) stampLsn(page, lsnHigh, lsnLow);
+  }
+
+  #restore(manager: ResourceManager): void {
+    const context = this.#context;
+    const { record, block, page, lsnHigh, lsnLow } = context;
+    restoreImage(record.bytes, block, page);
+    if (!isNewPage(page)) stampLsn(page, lsnHigh, lsnLow);
+    manager.redoRestored?.(context);
+  }
+}
+
+const NO_PAGE = new Uint8Array(0);
+const NO_BLOCK: DecodedWalBlock = {
+  id: 0,
+  forkNum: 0,
+  spcNode: 0,
+  dbNode: 0,
+  relNode: 0,
+  blockNumber: 0,
+  willInit: false,
+  hasImage: false,
+  applyImage: false,
+  compression: 0,
+  imageOffset: 0,
+  imageLength: 0,
+  holeOffset: 0,
+  holeLength: 0,
+  dataOffset: 0,
+  dataLength: 0,
+};
+
+/** True when the page does not have a record with this end yet. */
+function isBefore(page: Uint8Array, lsnHigh: number, lsnLow: number): boolean {
+  const high = u32(page, 0);
+  return high < lsnHigh || (high === lsnHigh && u32(page, 4) < lsnLow);
+}
+
+function resolveSettings(options: RedoEngineOptions): RedoSettings {
+  const { major, heapLayout, hintBitsLogged, gistTuplesDeleted = 'page-update' } = options;
+  const differences = majorDifferences(major);
+  if (differences === undefined) {
+    throw new RedoError({
+      code: 'REDO_OPTION',
+      operation: 'create redo engine',
+      message: `Redo of Postgres ${major} is not known; known majors are ${REDO_MAJORS.join(', ')}`,
+    });
+  }
+  return { major, heapLayout, hintBitsLogged, gistTuplesDeleted, differences };
+}
+
+/** Says where a fault happened. Anything that is neither a fault nor a format error is our own bug and stays as it is. */
+function located(
+  error: unknown,
+  at: { readonly record: WalRecordDecoder; readonly block: DecodedWalBlock; readonly endLsn: Lsn },
+): unknown {
+  const isFault = error instanceof RedoFault;
+  if (!isFault && !isPostgresFormatError(error)) return error;
+  const { resourceManager, info } = at.record;
+  const { spcNode, dbNode, relNode, forkNum, blockNumber } = at.block;
+  const block = `${spcNode}/${dbNode}/${relNode} fork ${forkNum} block ${blockNumber}`;
+  const lsn = formatLsn(at.endLsn);
+  return new RedoError({
+    code: isFault ? error.code : 'REDO_INVALID_RECORD',
+    operation: 'redo',
+    message: `Record ending at ${lsn} (resource manager ${resourceManager}, info 0x${info.toString(16)}) on ${block}: ${error.message}`,
+    context: { resourceManager, info, lsn, block },
+    cause: error,
+  });
+}
