@@ -35,7 +35,7 @@ export interface ClusterFacts {
   readonly configurationFiles: readonly string[];
 }
 
-export function clusterPrefix(tenantId: string): string {
+function clusterPrefix(tenantId: string): string {
   return `neon-snapshot/${tenantId}/cluster/`;
 }
 

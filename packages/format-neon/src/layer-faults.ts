@@ -17,7 +17,7 @@ const POSTGRES_CODES: Partial<Record<PostgresFormatErrorCode, FormatErrorCode>> 
 };
 
 /** A fault of layers, index or Postgres' own structures as a `FormatError`; anything else as it is. */
-export function toFormatError(error: unknown): unknown {
+function toFormatError(error: unknown): unknown {
   if (isNeonLayerError(error)) {
     const { operation, message, context } = error;
     const code = CODES[error.code] ?? 'FORMAT_INVALID';
