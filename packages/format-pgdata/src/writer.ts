@@ -2,6 +2,7 @@ import {
   assertKnownOptions,
   type FileEntry,
   FormatError,
+  releaseChunk,
   type SnapshotPartition,
   type SnapshotTrailer,
   type SnapshotWriter,
@@ -240,6 +241,8 @@ class ChecksummedBody implements AsyncIterable<Uint8Array> {
     for await (const chunk of this.#body) {
       this.crc = crc32c(chunk, this.crc);
       yield chunk;
+      // The storage has asked for the next one, so it is done with this one.
+      releaseChunk(chunk);
     }
   }
 }

@@ -1,8 +1,7 @@
-import type { PageFault } from '@neon-snapshot/format-core';
+import { type PageFault, releaseChunk } from '@neon-snapshot/format-core';
 import { BLCKSZ, RELSEG_BLOCKS } from '@neon-snapshot/postgres';
 import type { EncodeRequest, EncodeResult } from '../pages/encode-worker.ts';
 import { createPageSlot, type PageRun, type PageSlot, packRuns } from '../pages/page-slot.ts';
-import { releaseChunk } from '../pages/release-chunk.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
 import type { StreamedFile } from './key-plan.ts';
 import type { LayerSink } from './layer-sink.ts';
