@@ -58,7 +58,9 @@ export function describeLargeObjects(
     }),
   );
 
-  test.runIf(facts.hasChecksums)(
+  // A server without them is named by its caller, with the reason.
+  if (!facts.hasChecksums) return;
+  test(
     'CRC32C goes with whole objects and with parts',
     withStorage({ checksum: 'crc32c' }, async (storage) => {
       for (const body of [bytes.subarray(0, 1000), bytes]) {
