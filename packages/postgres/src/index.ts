@@ -150,6 +150,7 @@ export {
   walRecordCrc,
   type XLogRecordHeader,
 } from './wal-record-header.ts';
+export { type WalRecordKind, walRecordName } from './wal-record-name.ts';
 export {
   RESOURCE_MANAGER,
   RESOURCE_MANAGER_INFO_MASK,
