@@ -1,0 +1,98 @@
+import {
+  type DecodedWalBlock,
+  isNewPage,
+  type Lsn,
+  readWalRecords,
+  type WalRecordDecoder,
+} from '@neon-snapshot/postgres';
+import {
+  clearVisibilityBits,
+  truncateVisibilityMapPage,
+  visibilityMapTruncation,
+} from '../page/visibility-map.ts';
+import type { RedoEngine } from '../redo-engine.ts';
+import { relationTruncation, visibilityClears } from '../visibility-effects.ts';
+import type { BasePages } from './base-pages.ts';
+import type { RedoCluster } from './redo-cluster.ts';
+
+const FREE_SPACE_FORK = 1;
+const VISIBILITY_FORK = 2;
+
+export interface ReplayOptions {
+  readonly engine: RedoEngine;
+  readonly pages: BasePages;
+  /** Called with the page as it is after redo, or with what redo threw. */
+  readonly onBlock?: (at: ReplayedBlock) => void;
+}
+
+export interface ReplayedBlock {
+  readonly record: WalRecordDecoder;
+  readonly block: DecodedWalBlock;
+  readonly start: Lsn;
+  readonly endLsn: Lsn;
+  readonly page: Uint8Array;
+  readonly error: unknown;
+}
+
+export interface ReplayCounts {
+  readonly records: number;
+  readonly blocks: number;
+  readonly bytes: number;
+}
+
+/** Applies all WAL of a cluster to its base pages, but for free space maps. Without `onBlock` redo's errors are thrown. */
+export function replayWal(cluster: RedoCluster, options: ReplayOptions): ReplayCounts {
+  const { engine, pages, onBlock } = options;
+  const { decoder } = engine;
+  let records = 0;
+  let blocks = 0;
+  let bytes = 0;
+  for (const record of readWalRecords({ ...cluster.wal, start: cluster.start })) {
+    records++;
+    bytes += record.bytes.length;
+    decoder.decode(record.bytes);
+    applyEffects(engine, pages);
+    for (let index = 0; index < decoder.blockCount; index++) {
+      const block = decoder.block(index);
+      if (block.forkNum === FREE_SPACE_FORK) continue;
+      blocks++;
+      const page = pages.pageOf(block);
+      const error = redo(engine, { index, page, endLsn: record.end });
+      if (onBlock !== undefined)
+        onBlock({ record: decoder, block, start: record.start, endLsn: record.end, page, error });
+      else if (error !== undefined) throw error;
+    }
+  }
+  return { records, blocks, bytes };
+}
+
+function redo(
+  engine: RedoEngine,
+  on: { readonly index: number; readonly page: Uint8Array; readonly endLsn: Lsn },
+): unknown {
+  try {
+    engine.redoBlock(engine.decoder, on.index, on.page, on.endLsn);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** What a record does to pages that it does not refer to. */
+function applyEffects({ decoder, settings }: RedoEngine, pages: BasePages): void {
+  for (const clear of visibilityClears(decoder, settings)) {
+    clearVisibilityBits(pages.page(clear.tag, clear.mapBlock), clear.heapBlock, clear.bits);
+  }
+  const truncation = relationTruncation(decoder);
+  if (truncation === undefined) return;
+  const { tag, heapBlocks } = truncation;
+  if (truncation.cutsMain) pages.truncate(tag, heapBlocks);
+  if (!truncation.cutsVisibilityMap) return;
+  const cut = visibilityMapTruncation(heapBlocks);
+  const mapTag = { ...tag, forkNum: VISIBILITY_FORK } as const;
+  if (cut.cutsPage) {
+    const page = pages.page(mapTag, cut.block);
+    if (!isNewPage(page)) truncateVisibilityMapPage(page, cut);
+  }
+  pages.truncate(mapTag, cut.block + (cut.cutsPage ? 1 : 0));
+}
