@@ -11,10 +11,10 @@ import {
 import { failRecord, type Pending, type RecordContext, recordError } from './record-context.ts';
 
 /**
- * Blocks that a relation may grow by at one record, 32 GiB: those between its end and the block of the record become zero pages.
- * A new hash index or a hash index that doubles is the only thing that skips many.
+ * Blocks that one record may skip behind the end of a relation, 32 GiB: they become zero pages. Only a hash index skips many,
+ * when it is made for very many rows or doubles.
  */
-export const GAP_BLOCKS_MAX = 4 * 1024 * 1024;
+export const GAP_BLOCKS_DEFAULT: number = 4 * 1024 * 1024;
 /** Neon's keys hold 16 bits of the tablespace; its page server refuses larger ones. */
 const TABLESPACE_MAX = 0xffff;
 const PAGE_UPPER_OFFSET = 14;
@@ -64,12 +64,12 @@ export function forkNumber(context: RecordContext, value: number): ForkNumber {
 }
 
 async function storeGrown(context: RecordContext, raw: Uint8Array, index: number): Promise<void> {
-  const { decoded, relations } = context;
+  const { decoded, relations, gapBlocksMax } = context;
   const block = decoded.block(index);
   const tag = tagOf(context, block);
   const size = (await relations.findSize(tag)) ?? 0;
-  if (block.blockNumber - size > GAP_BLOCKS_MAX) {
-    const reason = `block ${block.blockNumber} of a relation of ${size} blocks; the gap is at most ${GAP_BLOCKS_MAX}`;
+  if (block.blockNumber - size > gapBlocksMax) {
+    const reason = `block ${block.blockNumber} of a relation of ${size} blocks; the gap is at most ${gapBlocksMax}`;
     throw recordError(context, 'INGEST_TOO_LARGE', reason);
   }
   await relations.extend(tag, block.blockNumber + 1);

@@ -1,4 +1,4 @@
-export { GAP_BLOCKS_MAX } from './block-references.ts';
+export { GAP_BLOCKS_DEFAULT } from './block-references.ts';
 export {
   type BuildDeltaLayersOptions,
   buildDeltaLayers,

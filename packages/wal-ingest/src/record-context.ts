@@ -17,6 +17,7 @@ export interface RecordContext {
   readonly major: number;
   readonly heapFlags: HeapFlagOffsets;
   readonly acceptsNeonRecords: boolean;
+  readonly gapBlocksMax: number;
   readonly decoded: WalRecordDecoder;
   readonly modification: Modification;
   readonly checkpoint: CheckpointTracker;

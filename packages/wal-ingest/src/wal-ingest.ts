@@ -9,7 +9,7 @@ import {
   type WalRecord,
   WalRecordDecoder,
 } from '@neon-snapshot/postgres';
-import { storeBlocks } from './block-references.ts';
+import { GAP_BLOCKS_DEFAULT, storeBlocks } from './block-references.ts';
 import { CheckpointTracker } from './checkpoint-tracker.ts';
 import { convertHeapRecord } from './heap-conversion.ts';
 import { type HeapLayout, heapFlagOffsets, needsConversion } from './heap-layout.ts';
@@ -42,6 +42,8 @@ export interface WalIngestOptions {
   readonly heapLayout: HeapLayout;
   readonly state: TimelineState;
   readonly sink: IngestSink;
+  /** Blocks that one record may skip behind a relation's end; default {@link GAP_BLOCKS_DEFAULT}, 32 GiB. */
+  readonly gapBlocksMax?: number | undefined;
 }
 
 /** A record of `readWalRecords`, or the same facts from elsewhere: no page headers, CRC checked. */
@@ -98,6 +100,7 @@ export class WalIngest {
       major,
       heapFlags: heapFlagOffsets(major, heapLayout),
       acceptsNeonRecords: heapLayout === 'neon',
+      gapBlocksMax: options.gapBlocksMax ?? GAP_BLOCKS_DEFAULT,
       decoded: new WalRecordDecoder(major),
       modification,
       checkpoint,
