@@ -19,6 +19,8 @@ export type OptionTable = Readonly<Record<string, OptionDefinition>>;
 export interface PositionalDefinition {
   readonly name: string;
   readonly describe: string;
+  /** One or more of them; only the last one may be such a list. */
+  readonly repeats?: boolean;
 }
 
 interface NumberBounds {

@@ -25,7 +25,7 @@ const INIT: OptionTable = {
   },
   allow_loss: {
     type: 'boolean',
-    describe: 'import although slots, commit timestamps or statistics get lost',
+    describe: 'import although slots, commit timestamps or foreign files get lost',
   },
   ...TRANSFER_OPTIONS,
 };
@@ -47,6 +47,19 @@ const EXPORT: OptionTable = {
   },
   allow_loss: { type: 'boolean', describe: 'export although the format cannot hold everything' },
   ...TRANSFER_OPTIONS,
+};
+
+const WAL_SHOW: OptionTable = {
+  start: { type: 'string', describe: 'LSN to begin at: records that start here or later' },
+  end: { type: 'string', describe: 'LSN to end at: only records that start before it' },
+  limit: { type: 'number', min: 1, describe: 'records to show or count at most [all]' },
+  rmgr: { type: 'list', describe: 'only records of this resource manager' },
+  stats: { type: 'boolean', describe: 'count records by type instead of showing them' },
+  pg_version: {
+    type: 'string',
+    choices: ['14', '15', '16', '17'],
+    describe: 'major of delta layers that lie without their index',
+  },
 };
 
 const CONFIRM: OptionTable = {
@@ -98,6 +111,16 @@ export const COMMANDS: readonly CommandDefinition[] = [
     },
     positionals: [{ name: 'target', describe: 'file or URL' }],
     load: () => import('./commands/inspect.ts'),
+  },
+  {
+    path: 'wal show',
+    summary: 'records of WAL segments or of delta layers, as pg_waldump shows them',
+    options: WAL_SHOW,
+    positionals: [
+      { name: 'target', describe: 'WAL segment, delta layer, or directory of either', repeats: true },
+    ],
+    examples: ['neon wal show pg_wal/000000010000000000000001.zst --rmgr=Heap --limit=100'],
+    load: () => import('./commands/wal-show.ts'),
   },
   {
     path: 'storage ls',
@@ -155,6 +178,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
 /** What the first word of a two-word command is about. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   snapshot: 'snapshots: ls, show',
+  wal: 'write-ahead log: show',
   storage: 'object stores: ls, check',
   plugins: 'plugins: list',
   tenant: 'tenants of a bucket: ls, delete',

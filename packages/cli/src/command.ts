@@ -1,4 +1,5 @@
 import type { OptionTable, PositionalDefinition } from './arguments.ts';
+import type { StreamedResult } from './output/streamed-result.ts';
 import type { CommandResult } from './output/writer.ts';
 import type { Session } from './session.ts';
 
@@ -13,4 +14,4 @@ export interface CommandDefinition {
   load(): Promise<{ readonly run: CommandRun }>;
 }
 
-type CommandRun = (session: Session) => Promise<CommandResult>;
+type CommandRun = (session: Session) => Promise<CommandResult | StreamedResult>;

@@ -113,7 +113,7 @@ function addCommand(
   const positionals = command.positionals ?? [];
   const word = command.path.split(' ').at(-1) ?? command.path;
   parser.command(
-    [word, ...positionals.map((positional) => `<${positional.name}>`)].join(' '),
+    [word, ...positionals.map(({ name, repeats }) => `<${name}${repeats === true ? '..' : ''}>`)].join(' '),
     command.summary,
     (inner) => {
       for (const positional of positionals)

@@ -56,6 +56,7 @@ async function runCommand(
     assertValues(args, { ...GLOBAL_OPTIONS, ...command.options });
     const session = await prepareSession({ ...environment, args, output, onProgress: progress.listen });
     const result = await (await command.load()).run(session);
+    if ('items' in result) return await output.stream(result);
     output.result(result);
     return result.exitCode ?? EXIT_CODE.ok;
   } catch (error) {

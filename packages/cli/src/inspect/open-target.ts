@@ -1,8 +1,9 @@
 import path from 'node:path';
-import { parseStorageUrl, readAll, type Storage, type StorageLocation } from '@neon-snapshot/storage-core';
+import { parseStorageUrl, readAll, type Storage } from '@neon-snapshot/storage-core';
 import { usageError } from '../cli-error.ts';
-import { openLocation, type Session } from '../session.ts';
+import type { Session } from '../session.ts';
 import { HEAD_BYTES, type InspectTarget } from './inspection.ts';
+import { openParent } from './parent-location.ts';
 
 export interface OpenTarget {
   readonly target: InspectTarget;
@@ -16,7 +17,7 @@ export async function openTarget(session: Session, text: string): Promise<OpenTa
   const location = parseStorageUrl(text, { baseDirectory: session.currentDirectory });
   const key = path.posix.basename(location.path);
   if (key === '') throw usageError(`${text} names no object; give the path of one file`);
-  const storage = await openLocation(session, parentUrl(location), { role: 'storage', access: 'read' });
+  const storage = await openParent(session, location);
   try {
     const { signal } = session;
     const { sizeBytes } = await storage.head(key, { signal });
@@ -47,11 +48,4 @@ export async function readWhole(target: InspectTarget, sizeMaxBytes: number): Pr
   const { storage, key, signal } = target;
   const { body } = await storage.get(key, { signal });
   return readAll(body, { sizeMaxBytes, key });
-}
-
-/** The location without its last segment, options kept. */
-function parentUrl(location: StorageLocation): string {
-  const [base = '', query] = location.url.split('?', 2);
-  const parent = base.slice(0, base.lastIndexOf('/'));
-  return `${parent === 'file://' ? 'file:///' : parent}${query === undefined ? '' : `?${query}`}`;
 }

@@ -1,4 +1,9 @@
+import { once } from 'node:events';
 import { EXIT_CODE } from '../exit-code.ts';
+import type { StreamedEnd, StreamedResult } from './streamed-result.ts';
+
+/** Text that is collected before it is written. */
+const STREAM_CHUNK_CHARACTERS = 64 * 1024;
 
 /** The version of every `--json` result; it changes when a field is removed or changes its meaning. */
 export const JSON_RESULT_VERSION = 1;
@@ -37,6 +42,8 @@ export interface CommandResult {
 export class OutputWriter {
   readonly #options: OutputOptions;
   #beforeLine: (() => void) | undefined;
+  /** A JSON result of {@link stream} is written up to the inside of its list. */
+  #isListOpen = false;
 
   constructor(options: OutputOptions) {
     this.#options = options;
@@ -54,6 +61,41 @@ export class OutputWriter {
       : result.lines.join('\n');
     if (text !== '' && !(this.#options.quiet && !this.#options.json && result.exitCode === undefined)) {
       this.#options.stdout.write(`${this.#options.redact(text)}\n`);
+    }
+  }
+
+  /**
+   * Prints items as they come, as fast as stdout takes them; returns the exit code. In JSON it is one object as ever, with one
+   * line for each item; where the items fail it ends with `error` instead of the other fields.
+   */
+  async stream(result: StreamedResult): Promise<number> {
+    const { json, quiet } = this.#options;
+    const lines: string[] = [];
+    let pending = 0;
+    if (json) {
+      const head = JSON.stringify({ version: JSON_RESULT_VERSION, command: result.command }).slice(0, -1);
+      this.#options.stdout.write(`${head},${JSON.stringify(result.listName)}:[\n`);
+      this.#isListOpen = true;
+    }
+    try {
+      for (let isFirst = true; ; isFirst = false) {
+        const { done, value } = await result.items.next();
+        if (done === true) {
+          await this.#flush(lines);
+          return this.#endStream(value);
+        }
+        if (quiet && !json) continue;
+        const line = json ? `${isFirst ? '' : ','}${JSON.stringify(value.value)}` : value.line;
+        pending += line.length;
+        lines.push(line);
+        if (pending >= STREAM_CHUNK_CHARACTERS) {
+          await this.#flush(lines);
+          pending = 0;
+        }
+      }
+    } catch (error) {
+      await this.#flush(lines);
+      throw error;
     }
   }
 
@@ -76,7 +118,12 @@ export class OutputWriter {
     this.#beforeLine?.();
     const message = this.#options.redact(messageOf(error));
     if (this.#options.json) {
-      const body = { version: JSON_RESULT_VERSION, error: { ...describeError(error), message, exitCode } };
+      const fault = { ...describeError(error), message, exitCode };
+      if (this.#isListOpen) {
+        this.#endList({ error: fault });
+        return;
+      }
+      const body = { version: JSON_RESULT_VERSION, error: fault };
       this.#options.stdout.write(`${this.#options.redact(JSON.stringify(body))}\n`);
       return;
     }
@@ -89,6 +136,27 @@ export class OutputWriter {
     }
     const suffix = code === undefined || exitCode === EXIT_CODE.usage ? '' : ` [${code}]`;
     this.#options.stderr.write(`neon: ${message}${suffix}\n`);
+  }
+
+  #endStream({ lines, data, exitCode }: StreamedEnd): number {
+    if (this.#options.json) this.#endList(data);
+    else if (lines.length > 0 && !(this.#options.quiet && exitCode === undefined))
+      this.#options.stdout.write(`${this.#options.redact(lines.join('\n'))}\n`);
+    return exitCode ?? EXIT_CODE.ok;
+  }
+
+  #endList(fields: { readonly [key: string]: JsonValue }): void {
+    this.#isListOpen = false;
+    const rest = JSON.stringify(fields).slice(1);
+    this.#options.stdout.write(`]${rest === '}' ? '' : ','}${this.#options.redact(rest)}\n`);
+  }
+
+  /** Waits while stdout takes no more. */
+  async #flush(lines: string[]): Promise<void> {
+    if (lines.length === 0) return;
+    const text = `${this.#options.redact(lines.join('\n'))}\n`;
+    lines.length = 0;
+    if (!this.#options.stdout.write(text)) await once(this.#options.stdout, 'drain');
   }
 }
 
