@@ -156,6 +156,19 @@ describe('convertHeapRecord', () => {
     }
   });
 
+  it('leaves the record as it was, also in a Buffer', () => {
+    const record = makeRecord({
+      resourceManager: heap,
+      info: 0x00,
+      main: joined(u16(1), u8(0)),
+      blocks: [block(joined(HEADER, TUPLE))],
+    });
+    const decoder = new WalRecordDecoder(15);
+    decoder.decode(Buffer.from(record));
+    expect(convertHeapRecord(decoder, FIRST_END).length).toBe(record.length + 4);
+    expect(Buffer.compare(decoder.bytes, record)).toBe(0);
+  });
+
   it.each([
     ['insert with an image only', heap, 0x00, joined(u16(1), u8(0)), block()],
     ['confirm', heap, 0x50, u16(1), block()],

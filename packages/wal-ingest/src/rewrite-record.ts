@@ -27,7 +27,7 @@ export interface RecordParts {
 export function rewriteRecord(decoded: WalRecordDecoder, parts: RecordParts): Uint8Array {
   const main =
     parts.mainData ?? decoded.bytes.subarray(decoded.mainOffset, decoded.mainOffset + decoded.mainLength);
-  const pieces: Uint8Array[] = [decoded.bytes.slice(0, WAL_RECORD_HEADER_SIZE)];
+  const pieces: Uint8Array[] = [decoded.bytes.subarray(0, WAL_RECORD_HEADER_SIZE)];
   pieces.push(...rewriteItems(decoded, parts.blockData), mainHeader(main.length));
   for (let i = 0; i < decoded.blockCount; i += 1) {
     const block = decoded.block(i);
@@ -48,7 +48,8 @@ function rewriteItems(decoded: WalRecordDecoder, blockData: Uint8Array | undefin
     const id = bytes[at] ?? 0;
     const size = itemSize(decoded, at);
     if (id < ID_LONG_MAIN_DATA) {
-      const item = bytes.slice(at, at + size);
+      // A copy: slice() of a Buffer would not be one.
+      const item = Uint8Array.from(bytes.subarray(at, at + size));
       if (id === 0 && blockData !== undefined) viewOf(item).setUint16(2, blockData.length, true);
       items.push(item);
     }
