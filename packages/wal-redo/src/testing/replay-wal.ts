@@ -21,6 +21,8 @@ const VISIBILITY_FORK = 2;
 export interface ReplayOptions {
   readonly engine: RedoEngine;
   readonly pages: BasePages;
+  /** What to replay in place of a record. */
+  readonly rewrite?: (record: Uint8Array) => Uint8Array;
   /** Called with the page as it is after redo, or with what redo threw. */
   readonly onBlock?: (at: ReplayedBlock) => void;
 }
@@ -50,7 +52,7 @@ export function replayWal(cluster: RedoCluster, options: ReplayOptions): ReplayC
   for (const record of readWalRecords({ ...cluster.wal, start: cluster.start })) {
     records++;
     bytes += record.bytes.length;
-    decoder.decode(record.bytes);
+    decoder.decode(options.rewrite === undefined ? record.bytes : options.rewrite(record.bytes));
     applyEffects(engine, pages);
     for (let index = 0; index < decoder.blockCount; index++) {
       const block = decoder.block(index);
