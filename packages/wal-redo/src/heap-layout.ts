@@ -36,7 +36,7 @@ export interface HeapRecordLayout {
 
 const NO_CID = -1;
 
-export const STOCK_HEAP: HeapRecordLayout = {
+const STOCK_HEAP: HeapRecordLayout = {
   carriesCid: false,
   tupleHeaderSize: 5,
   delete: { offset: 4, infobits: 6, flags: 7, cid: NO_CID },
@@ -46,7 +46,7 @@ export const STOCK_HEAP: HeapRecordLayout = {
 };
 
 /** Resource managers 9 and 10 of Neon's 14 and 15. */
-export const NEON_PATCHED_HEAP: HeapRecordLayout = {
+const NEON_PATCHED_HEAP: HeapRecordLayout = {
   carriesCid: true,
   tupleHeaderSize: 9,
   delete: { offset: 4, infobits: 12, flags: 13, cid: 8 },

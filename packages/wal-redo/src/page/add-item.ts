@@ -28,7 +28,7 @@ export function appendItem(page: Uint8Array, item: ByteRange): void {
 }
 
 /** {@link insertItem} without the copy: gives where the item's bytes have to go. */
-export function insertSpace(page: Uint8Array, offset: number, length: number): number {
+function insertSpace(page: Uint8Array, offset: number, length: number): number {
   assertSaneHeader(page);
   const next = maxOffsetNumber(page) + 1;
   assertOffsetAtMost(offset, next);

@@ -9,7 +9,7 @@ import { blockNumberOf, type RedoContext, type ResourceManager, unsupportedRecor
 import { invalidRecord } from '../redo-fault.ts';
 
 /** `XLOG_BRIN_*` */
-export const XLOG_BRIN = {
+const XLOG_BRIN = {
   createIndex: 0x00,
   insert: 0x10,
   update: 0x20,

@@ -25,7 +25,7 @@ import { insertPosting } from './btree-posting.ts';
 import { redoSplit } from './btree-split.ts';
 
 /** `XLOG_BTREE_*`; REUSE_PAGE (0xd0) touches no page. */
-export const XLOG_BTREE = {
+const XLOG_BTREE = {
   insertLeaf: 0x00,
   insertUpper: 0x10,
   insertMeta: 0x20,

@@ -16,7 +16,7 @@ export const GIN_LIST_FULLROW = 32;
 export const GIN_INCOMPLETE_SPLIT = 64;
 export const GIN_COMPRESSED = 128;
 
-export const ginSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
+const ginSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
 export const ginFlags = (page: Uint8Array): number => u16(page, ginSpecial(page) + FLAGS);
 export const setGinFlags = (page: Uint8Array, flags: number): void =>
   setU16(page, ginSpecial(page) + FLAGS, flags);

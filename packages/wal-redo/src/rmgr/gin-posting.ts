@@ -150,7 +150,7 @@ function itemNumber(bytes: Uint8Array, at: number): number {
 }
 
 /** `ginPostingListDecode` */
-export function decodeSegment(bytes: Uint8Array, at: number): number[] {
+function decodeSegment(bytes: Uint8Array, at: number): number[] {
   let item = itemNumber(bytes, at);
   const items = [item];
   const end = at + SEGMENT_HEADER_SIZE + u16(bytes, at + ITEM_POINTER_SIZE);
@@ -174,7 +174,7 @@ export function decodeSegment(bytes: Uint8Array, at: number): number[] {
 const encoded = new Uint8Array(BLCKSZ);
 
 /** `ginCompressPostingList` of ascending items, all of which have to fit a page. */
-export function encodeSegment(items: readonly number[]): Uint8Array {
+function encodeSegment(items: readonly number[]): Uint8Array {
   const [first = 0] = items;
   let length = SEGMENT_HEADER_SIZE;
   let before = first;

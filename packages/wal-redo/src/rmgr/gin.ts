@@ -26,7 +26,7 @@ import {
 import { DATA_AT, recompressLeaf, setDataSize } from './gin-posting.ts';
 
 /** `XLOG_GIN_*` */
-export const XLOG_GIN = {
+const XLOG_GIN = {
   createPtree: 0x10,
   insert: 0x20,
   split: 0x30,

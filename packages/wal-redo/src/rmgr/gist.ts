@@ -7,7 +7,7 @@ import { INVALID_BLOCK, indexTupleSize } from '../page/tuple.ts';
 import { blockNumberOf, type RedoContext, type ResourceManager, unsupportedRecord } from '../redo-context.ts';
 
 /** `XLOG_GIST_*`; PAGE_REUSE (0x20) and ASSIGN_LSN (0x70) touch no page. */
-export const XLOG_GIST = { pageUpdate: 0x00, delete: 0x10, pageSplit: 0x30, pageDelete: 0x60 } as const;
+const XLOG_GIST = { pageUpdate: 0x00, delete: 0x10, pageSplit: 0x30, pageDelete: 0x60 } as const;
 
 /** Special space: NSN as two u32 (high first), rightlink u32, flags, page id u16. */
 const SPECIAL_SIZE = 16;

@@ -46,7 +46,7 @@ const BUCKETS_MAX = 0x4000_0000;
 /** Split point groups of one phase come first, later ones have four. */
 const ONE_PHASE_GROUPS = 10;
 
-export const hashSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
+const hashSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
 export const setPrevBlock = (page: Uint8Array, block: number): void =>
   setU32(page, hashSpecial(page) + PREV_BLOCK, block);
 export const setNextBlock = (page: Uint8Array, block: number): void =>

@@ -28,7 +28,7 @@ import {
 } from './hash-page.ts';
 
 /** `XLOG_HASH_*` */
-export const XLOG_HASH = {
+const XLOG_HASH = {
   initMetaPage: 0x00,
   initBitmapPage: 0x10,
   insert: 0x20,

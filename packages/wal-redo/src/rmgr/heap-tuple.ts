@@ -19,7 +19,7 @@ const T_HOFF = 22;
 /** `SizeofHeapTupleHeader`: the null bitmap follows. */
 export const TUPLE_HEADER_SIZE = 23;
 
-export const HEAP_COMBOCID = 0x0020;
+const HEAP_COMBOCID = 0x0020;
 const HEAP_XMAX_KEYSHR_LOCK = 0x0010;
 const HEAP_XMAX_EXCL_LOCK = 0x0040;
 const HEAP_XMAX_LOCK_ONLY = 0x0080;
@@ -27,8 +27,8 @@ const HEAP_XMAX_IS_MULTI = 0x1000;
 const HEAP_LOCK_MASK = HEAP_XMAX_KEYSHR_LOCK | HEAP_XMAX_EXCL_LOCK;
 const HEAP_XMAX_BITS = 0x0400 | 0x0800 | HEAP_XMAX_IS_MULTI | HEAP_LOCK_MASK | HEAP_XMAX_LOCK_ONLY;
 const HEAP_MOVED = 0xc000;
-export const HEAP_KEYS_UPDATED = 0x2000;
-export const HEAP_HOT_UPDATED = 0x4000;
+const HEAP_KEYS_UPDATED = 0x2000;
+const HEAP_HOT_UPDATED = 0x4000;
 
 /** `XLHL_*`: infobits of a record; the last is Neon's. */
 const XLHL_XMAX_IS_MULTI = 0x01;
@@ -50,8 +50,7 @@ export const setXmin = (page: Uint8Array, tuple: number, xid: number): void =>
   setU32(page, tuple + T_XMIN, xid);
 export const setXmax = (page: Uint8Array, tuple: number, xid: number): void =>
   setU32(page, tuple + T_XMAX, xid);
-export const setCid = (page: Uint8Array, tuple: number, cid: number): void =>
-  setU32(page, tuple + T_CID, cid);
+const setCid = (page: Uint8Array, tuple: number, cid: number): void => setU32(page, tuple + T_CID, cid);
 export const headerOffset = (page: Uint8Array, tuple: number): number => u8(page, tuple + T_HOFF);
 
 export function setCtid(
@@ -62,11 +61,7 @@ export function setCtid(
   setItemPointer(page, tuple + T_CTID, to);
 }
 
-export function setInfomasks(
-  page: Uint8Array,
-  tuple: number,
-  masks: { infomask2: number; infomask: number },
-): void {
+function setInfomasks(page: Uint8Array, tuple: number, masks: { infomask2: number; infomask: number }): void {
   setU16(page, tuple + T_INFOMASK2, masks.infomask2);
   setU16(page, tuple + T_INFOMASK, masks.infomask);
 }

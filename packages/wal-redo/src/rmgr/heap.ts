@@ -35,8 +35,8 @@ export const XLOG_HEAP = {
   lock: 0x60,
   inplace: 0x70,
 } as const;
-export const XLOG_HEAP_OPMASK = 0x70;
-export const XLOG_HEAP_INIT_PAGE = 0x80;
+const XLOG_HEAP_OPMASK = 0x70;
+const XLOG_HEAP_INIT_PAGE = 0x80;
 
 const XLH_INSERT_ALL_VISIBLE_CLEARED = 0x01;
 const XLH_DELETE_ALL_VISIBLE_CLEARED = 0x01;

@@ -19,8 +19,8 @@ export const SPGIST_NULLS = 8;
 
 /** `tupstate`: low two bits of a tuple. */
 export const STATE_REDIRECT = 1;
-export const STATE_DEAD = 2;
-export const STATE_PLACEHOLDER = 3;
+const STATE_DEAD = 2;
+const STATE_PLACEHOLDER = 3;
 const STATE_MASK = 3;
 
 const DEAD_TUPLE_SIZE = 16;
@@ -34,7 +34,7 @@ export interface Link {
   readonly offset: number;
 }
 
-export const NO_LINK: Link = { block: INVALID_BLOCK, offset: 0 };
+const NO_LINK: Link = { block: INVALID_BLOCK, offset: 0 };
 
 export function initSpgistPage(page: Uint8Array, flags: number): void {
   initPage(page, SPECIAL_SIZE);

@@ -23,7 +23,7 @@ import { redoPicksplit } from './spgist-picksplit.ts';
 import { redoVacuumLeaf, redoVacuumRedirect } from './spgist-vacuum.ts';
 
 /** `XLOG_SPGIST_*` */
-export const XLOG_SPGIST = {
+const XLOG_SPGIST = {
   addLeaf: 0x10,
   moveLeafs: 0x20,
   addNode: 0x30,

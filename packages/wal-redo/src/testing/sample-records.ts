@@ -39,5 +39,5 @@ export function sampleLock(): Uint8Array {
   return sampleRecord({ info: 0x60, main: [...u32(701), ...u16(1), 0x0a, 0], xid: 701 });
 }
 
-export const u16 = (value: number): number[] => [value & 0xff, (value >>> 8) & 0xff];
-export const u32 = (value: number): number[] => [...u16(value & 0xffff), ...u16(value >>> 16)];
+const u16 = (value: number): number[] => [value & 0xff, (value >>> 8) & 0xff];
+const u32 = (value: number): number[] => [...u16(value & 0xffff), ...u16(value >>> 16)];

@@ -151,7 +151,7 @@ function btreeStatements(n: Rows): string[] {
     `delete from bt where a < ${n(1590)}`,
     `vacuum bt`,
     `vacuum bt`,
-    `insert into bt select g, 'z' from generate_series(2000,${2000 + n(800)}) g`,
+    `insert into bt select g, 'z' from generate_series(200000,${200000 + n(800)}) g`,
     `delete from bt`,
     `vacuum bt`,
     `vacuum bt`,
