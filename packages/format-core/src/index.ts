@@ -28,7 +28,7 @@ export { corruptPageError, type PageFault, PageFaultPolicy } from './page-error.
 export { type PageRunOptions, pageRuns } from './page-runs.ts';
 export type { ProgressEvent, ProgressListener } from './progress.ts';
 export { ProgressTracker } from './progress-tracker.ts';
-export { releaseChunk } from './release-chunk.ts';
+export { releaseChunk, reusableChunk } from './release-chunk.ts';
 export type {
   DirectoryEntry,
   EndEntry,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { releaseChunk } from './release-chunk.ts';
+import { releaseChunk, reusableChunk } from './release-chunk.ts';
 
 const LARGE_BYTES = 1024 * 1024;
 
@@ -20,4 +20,14 @@ test('a part of a larger buffer, a small chunk and shared memory are left alone'
     releaseChunk(part);
     expect(part.byteLength).toBe(byteLength);
   }
+});
+
+test('a reusable chunk goes back to its maker, once', () => {
+  let returned = 0;
+  const chunk = reusableChunk(new Uint8Array(LARGE_BYTES), () => {
+    returned += 1;
+  });
+  releaseChunk(chunk);
+  expect(returned).toBe(1);
+  expect(chunk.byteLength).toBe(LARGE_BYTES);
 });

@@ -141,6 +141,7 @@ class DataDirectoryWriter implements SnapshotWriter {
         await this.#put(at, bytes);
         this.#written.push(this.#record(at, { sizeBytes, crc, modifiedAt }));
       }
+      releaseChunk(bytes);
     });
   }
 

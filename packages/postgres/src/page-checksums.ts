@@ -19,8 +19,11 @@ export interface PageChecksums {
    * that is not all zeros. `firstBlockNumber` is the block number of page 0 in its relation fork.
    */
   verify(pageCount: number, firstBlockNumber: number): number[];
-  /** Writes the valid `pd_checksum` into each of the first `pageCount` pages that is not new. */
-  stamp(pageCount: number, firstBlockNumber: number): void;
+  /**
+   * Writes the valid `pd_checksum` into each of `pageCount` pages that is not new. `firstBlockNumber` is the block number of the
+   * first of them, the page at `firstIndex` (default 0).
+   */
+  stamp(pageCount: number, firstBlockNumber: number, firstIndex?: number): void;
   /** The checksum that the page at `index` should have as block `blockNumber`. */
   checksumAt(index: number, blockNumber: number): number;
 }
@@ -71,9 +74,10 @@ export function createPageChecksums(options: PageChecksumsOptions): PageChecksum
       const isBad = (index: number) => countBad(index * BLCKSZ, 1, firstBlockNumber + index) !== 0;
       return Array.from({ length: pageCount }, (_, index) => index).filter(isBad);
     },
-    stamp(pageCount, firstBlockNumber) {
+    stamp(pageCount, firstBlockNumber, firstIndex = 0) {
       assertPages(pageCount, firstBlockNumber);
-      if (pageCount > 0) stamp(0, pageCount, firstBlockNumber);
+      assertRange(firstIndex, 0, pagesMax - pageCount);
+      if (pageCount > 0) stamp(firstIndex * BLCKSZ, pageCount, firstBlockNumber);
     },
     checksumAt(index, blockNumber) {
       assertRange(index, 0, pagesMax - 1);
