@@ -6,7 +6,7 @@
 export type HeapLayout = 'stock' | 'neon';
 
 /** Last major whose heap records Neon changed. */
-export const PATCHED_HEAP_MAJOR_MAX = 15;
+const PATCHED_HEAP_MAJOR_MAX = 15;
 
 /** Where the main data of heap records has its flags (`XLH_*`), in bytes. */
 export interface HeapFlagOffsets {

@@ -12,7 +12,7 @@ import type { Modification } from './modification.ts';
 import { ZERO_PAGE } from './relation-catalog.ts';
 
 /** The segment of an SLRU page, and the page's place in it. */
-export function slruPlace(pageNumber: number): { readonly segno: number; readonly block: number } {
+function slruPlace(pageNumber: number): { readonly segno: number; readonly block: number } {
   return {
     segno: Math.floor(pageNumber / SLRU_PAGES_PER_SEGMENT),
     block: pageNumber % SLRU_PAGES_PER_SEGMENT,

@@ -60,7 +60,7 @@ export const CHECK_POINT: CheckPoint = {
 
 /** Every record ends here, or 8 bytes behind the one before. */
 export const FIRST_END: Lsn = lsn(0x1_0000_2000n);
-export const DATABASE = { spcNode: 1663, dbNode: 5 } as const;
+const DATABASE = { spcNode: 1663, dbNode: 5 } as const;
 /** The relation that most tests have. */
 export const TABLE: RelTag = { ...DATABASE, relNode: 16_384, forkNum: 0 };
 /** Small, so that damaged block numbers do not fill the memory. */
