@@ -1,5 +1,8 @@
 export { readConfig, readConfigIfAny, writeConfig } from './config-file.ts';
 export type { RepositoryConfig, RepositoryConfigInput } from './config-schema.ts';
+export { type AcquireLeaseOptions, acquireLease } from './lease/acquire-lease.ts';
+export type { LeaseClock } from './lease/lease-clock.ts';
+export type { WriterLease } from './lease/writer-lease.ts';
 export { assertNoRepository, initRepository, openRepository, type Repository } from './repository.ts';
 export {
   isRepositoryError,

@@ -3,7 +3,11 @@ export type RepositoryErrorCode =
   | 'REPOSITORY_EXISTS'
   | 'REPOSITORY_CONFIG_INVALID'
   | 'REPOSITORY_LOCKED'
-  | 'REPOSITORY_IO';
+  | 'REPOSITORY_IO'
+  | 'REPOSITORY_LEASE_HELD'
+  | 'REPOSITORY_LEASE_LOST'
+  | 'REPOSITORY_LEASE_INVALID'
+  | 'REPOSITORY_LEASE_UNSUPPORTED';
 
 export interface RepositoryErrorOptions {
   readonly code: RepositoryErrorCode;

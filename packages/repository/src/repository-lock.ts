@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeFileAtomic } from './atomic-file.ts';
+import { processStart } from './process-identity.ts';
 import { hasErrno, ioError, RepositoryError } from './repository-error.ts';
 
 /** Who holds a repository. */
@@ -105,20 +106,6 @@ async function isAlive(holder: LockHolder): Promise<boolean> {
   }
   const start = await processStart(holder.pid);
   return start === undefined || holder.processStart === '' || start === holder.processStart;
-}
-
-/** Field 22 of Linux' `/proc/PID/stat` (clock ticks since boot) with the boot's id; undefined elsewhere. */
-async function processStart(pid: number): Promise<string | undefined> {
-  try {
-    const [facts, boot] = await Promise.all([
-      readFile(`/proc/${pid}/stat`, 'utf8'),
-      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
-    ]);
-    const fields = facts.slice(facts.lastIndexOf(')') + 2).split(' ');
-    return `${boot.trim()}:${fields[19]}`;
-  } catch {
-    return undefined;
-  }
 }
 
 function parseHolder(text: string): LockHolder | undefined {

@@ -1,0 +1,45 @@
+import { readFile, readlink } from 'node:fs/promises';
+
+/** What tells a process from a later one of the same number: field 22 of Linux' `/proc/PID/stat` with the boot's id. */
+export async function processStart(pid: number): Promise<string | undefined> {
+  try {
+    const [facts, boot] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+    ]);
+    const fields = facts.slice(facts.lastIndexOf(')') + 2).split(' ');
+    return `${boot.trim()}:${fields[19]}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where process numbers mean the same: one boot of one kernel, one PID namespace. */
+async function processSpace(): Promise<string | undefined> {
+  try {
+    const [boot, namespace] = await Promise.all([
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      readlink('/proc/self/ns/pid'),
+    ]);
+    return `${boot.trim()} ${namespace}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A text that {@link isProcessGone} understands anywhere; empty where the system has no such facts (other than Linux). */
+export async function processIdentity(pid: number = process.pid): Promise<string> {
+  const [space, start] = await Promise.all([processSpace(), processStart(pid)]);
+  return space === undefined || start === undefined ? '' : `${space} ${pid} ${start}`;
+}
+
+/**
+ * True only where it is certain: the identity is of this machine's present boot and PID namespace, and no such process runs.
+ * Of other machines and containers nothing can be said.
+ */
+export async function isProcessGone(identity: string): Promise<boolean> {
+  const space = await processSpace();
+  if (space === undefined || !identity.startsWith(`${space} `)) return false;
+  const pid = Number(identity.slice(space.length + 1).split(' ')[0]);
+  return Number.isSafeInteger(pid) && pid > 0 && (await processIdentity(pid)) !== identity;
+}
