@@ -1,6 +1,7 @@
 import type { PluginIdentity, Storage } from '@neon-snapshot/storage-core';
 import type { ProgressListener } from './progress.ts';
 import type { PlannedFile, SnapshotInfo, SnapshotPartition } from './snapshot.ts';
+import type { LeaseRequest, WriteLease } from './write-lease.ts';
 
 /** What a `format-*` package exports as `plugin`. */
 export interface FormatPlugin extends PluginIdentity {
@@ -51,6 +52,8 @@ export interface FormatServices {
   openStorage(url: string, options: { readonly access: 'read' | 'write' }): Promise<Storage>;
   /** Makes a crashed or base-backed-up data directory consistent in a scratch copy; absent where no Postgres may be started. */
   readonly recover?: (options: RecoverRequest) => Promise<RecoveredDirectory>;
+  /** Makes this process the one writer of a place; rejects while another one is. Absent: the caller sees to it. */
+  readonly acquireLease?: (request: LeaseRequest) => Promise<WriteLease>;
   now(): Date;
   randomBytes(length: number): Uint8Array;
   /** Warnings for the user: one sentence each. */

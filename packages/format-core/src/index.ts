@@ -41,3 +41,4 @@ export type {
   SnapshotPartition,
   Tablespace,
 } from './snapshot.ts';
+export type { LeaseRequest, WriteLease } from './write-lease.ts';

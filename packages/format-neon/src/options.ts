@@ -5,7 +5,6 @@ import {
   FormatError,
   type FormatOptionDescription,
   type FormatOptions,
-  type FormatServices,
   stringOption,
 } from '@neon-snapshot/format-core';
 import { type Lsn, parseLsn } from '@neon-snapshot/postgres';
@@ -25,7 +24,13 @@ export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [
   {
     name: 'generation',
     type: 'string',
-    description: 'Generation of the objects written, 1 to 4294967295. Default: 1.',
+    description:
+      'Least generation of the objects written, 1 to 4294967295. Default: 1; higher after an earlier writer.',
+  },
+  {
+    name: 'take_over',
+    type: 'boolean',
+    description: 'End the right to write of another writer of the tenant that still seems to live.',
   },
   {
     name: 'allow_loss',
@@ -65,11 +70,13 @@ export const READ_OPTIONS: readonly FormatOptionDescription[] = [
 ];
 
 export interface WriteOptions {
-  readonly tenantId: string;
-  /** The caller chose the tenant. */
-  readonly tenantIsExplicit: boolean;
-  readonly timelineId: string;
+  /** Undefined: a new one, in a destination that holds none. */
+  readonly tenantId: string | undefined;
+  /** Undefined: a new one. */
+  readonly timelineId: string | undefined;
+  /** The least that is used. */
   readonly generation: number;
+  readonly takeOver: boolean;
   readonly allowLoss: boolean;
   readonly ignorePageErrors: boolean;
 }
@@ -81,15 +88,14 @@ export interface ReadOptions {
   readonly timeLineIdMode: 'new' | 'original';
 }
 
-/** Throws `FORMAT_OPTION`. Ids that are not given come from the services' random bytes. */
-export function parseWriteOptions(options: FormatOptions, services: FormatServices): WriteOptions {
+/** Throws `FORMAT_OPTION`. */
+export function parseWriteOptions(options: FormatOptions): WriteOptions {
   assertKnownOptions(options, WRITE_OPTIONS);
-  const tenantId = idOption(options, 'tenant_id');
   return {
-    tenantId: tenantId ?? randomId(services),
-    tenantIsExplicit: tenantId !== undefined,
-    timelineId: idOption(options, 'timeline_id') ?? randomId(services),
+    tenantId: idOption(options, 'tenant_id'),
+    timelineId: idOption(options, 'timeline_id'),
     generation: generationOption(options),
+    takeOver: booleanOption(options, 'take_over', { fallback: false }),
     allowLoss: booleanOption(options, 'allow_loss', { fallback: false }),
     ignorePageErrors: booleanOption(options, 'ignore_page_errors', { fallback: false }),
   };
@@ -113,10 +119,6 @@ function idOption(options: FormatOptions, name: string): string | undefined {
   const value = stringOption(options, name)?.toLowerCase();
   if (value === undefined || ID.test(value)) return value;
   throw optionError(name, { expected: '32 hex digits', found: value });
-}
-
-function randomId(services: FormatServices): string {
-  return Buffer.from(services.randomBytes(16)).toString('hex');
 }
 
 function generationOption(options: FormatOptions): number {

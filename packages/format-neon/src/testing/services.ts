@@ -1,4 +1,5 @@
 import { createFormatServices, type FormatServices } from '@neon-snapshot/format-core';
+import { acquireLease } from '@neon-snapshot/repository';
 import { StorageError } from '@neon-snapshot/storage-core';
 
 export interface TestServices {
@@ -13,6 +14,7 @@ export function testServices(): TestServices {
     openStorage: async (url) => {
       throw new StorageError({ code: 'STORAGE_NOT_FOUND', operation: 'open', message: `there is no ${url}` });
     },
+    acquireLease: (request) => acquireLease({ ...request, command: 'neon init' }),
     warn: (message) => warnings.push(message),
   });
   return { services, warnings };

@@ -1,4 +1,5 @@
 import type { Storage } from '@neon-snapshot/storage-core';
+import type { StoredLayer } from './stored-layers.ts';
 
 export interface FinishedLayer {
   /** Layer name without generation. */
@@ -9,10 +10,21 @@ export interface FinishedLayer {
   readonly release?: () => void;
 }
 
+/** A layer as an index names it. */
+export interface PublishedLayer {
+  readonly sizeBytes: number;
+  /** In the name of its object. */
+  readonly generation: number | undefined;
+}
+
 export interface LayerPublisherOptions {
   readonly storage: Storage;
-  /** Object key of a layer. */
+  /** Of the layers that are put. */
+  readonly generation: number;
+  /** Object key of a layer that is put. */
   readonly keyOf: (layerName: string) => string;
+  /** Layers of the same import that are there already: those of the same name and size are not put again. */
+  readonly earlierLayers: readonly StoredLayer[];
   /** Layers on their way side by side, at most. */
   readonly putCountMax: number;
   readonly signal?: AbortSignal | undefined;
@@ -20,27 +32,49 @@ export interface LayerPublisherOptions {
 
 /** Puts finished layers, a bounded number at a time, and remembers what it put. */
 export class LayerPublisher {
-  /** Size of each layer by name. */
-  readonly layers = new Map<string, number>();
+  /** All layers by name. */
+  readonly layers = new Map<string, PublishedLayer>();
+  readonly #put = new Set<string>();
+  readonly #earlier: ReadonlyMap<string, StoredLayer>;
   readonly #options: LayerPublisherOptions;
   readonly #running = new Set<Promise<void>>();
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: LayerPublisherOptions) {
     this.#options = options;
+    this.#earlier = new Map(options.earlierLayers.map((layer) => [identityOf(layer), layer]));
   }
 
   /** Sum of the sizes of all layers. */
   get bytes(): number {
-    return [...this.layers.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0);
+    return [...this.layers.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  }
+
+  /** How many layers were there already. */
+  get reusedCount(): number {
+    return this.layers.size - this.#put.size;
+  }
+
+  /** Is it one of the timeline's layers? */
+  refersTo({ name, generation, sizeBytes }: StoredLayer): boolean {
+    const layer = this.layers.get(name);
+    return layer?.generation === generation && layer?.sizeBytes === sizeBytes;
   }
 
   /** Starts the put; waits only while too many are on their way. Rejects with the failure of an earlier one. */
   async publish(layer: FinishedLayer): Promise<void> {
     while (this.#running.size >= this.#options.putCountMax) await Promise.race(this.#running);
     this.#throwFailure();
-    this.layers.set(layer.name, layer.bytes.length);
-    const put: Promise<void> = this.#put(layer).finally(() => this.#running.delete(put));
+    const { name, bytes } = layer;
+    const earlier = this.#earlier.get(identityOf({ name, sizeBytes: bytes.length }));
+    if (earlier !== undefined) {
+      this.layers.set(name, earlier);
+      layer.release?.();
+      return;
+    }
+    this.layers.set(name, { sizeBytes: bytes.length, generation: this.#options.generation });
+    this.#put.add(name);
+    const put: Promise<void> = this.#store(layer).finally(() => this.#running.delete(put));
     this.#running.add(put);
   }
 
@@ -55,12 +89,12 @@ export class LayerPublisher {
     while (this.#running.size > 0) await Promise.race(this.#running);
   }
 
-  /** Keys of all layers, also of those whose put failed. */
+  /** Keys of all layers that were put, also of those whose put failed. */
   keys(): string[] {
-    return [...this.layers.keys()].map((name) => this.#options.keyOf(name));
+    return [...this.#put].map((name) => this.#options.keyOf(name));
   }
 
-  async #put({ name, bytes, release }: FinishedLayer): Promise<void> {
+  async #store({ name, bytes, release }: FinishedLayer): Promise<void> {
     const { storage, keyOf, signal } = this.#options;
     try {
       await storage.put(keyOf(name), bytes, { sizeBytes: bytes.length, signal });
@@ -74,4 +108,8 @@ export class LayerPublisher {
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
+}
+
+function identityOf({ name, sizeBytes }: Pick<StoredLayer, 'name' | 'sizeBytes'>): string {
+  return `${name} ${sizeBytes}`;
 }

@@ -12,12 +12,11 @@ import { formatLsn } from '@neon-snapshot/postgres';
 import { readAll } from '@neon-snapshot/storage-core';
 import { CONFIGURATION_FILE_BYTES_MAX } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
-import type { WriteOptions } from '../options.ts';
 import type { EncodeRequest, EncodeResult } from '../pages/encode-worker.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
+import type { ImportSession } from './import-session.ts';
 import type { KeyPlan } from './key-plan.ts';
 import type { LayerBuffers } from './layer-buffers.ts';
-import type { LayerPublisher } from './layer-publisher.ts';
 import { LayerSink } from './layer-sink.ts';
 import type { WriterMemoryPlan } from './memory-plan.ts';
 import { KEPT_BYTES_MAX } from './planned-cluster.ts';
@@ -26,12 +25,11 @@ import { SlotFeeder } from './slot-feeder.ts';
 
 export interface NeonWriterParts {
   readonly context: WriteContext;
-  readonly options: WriteOptions;
   readonly plan: KeyPlan;
   readonly memory: WriterMemoryPlan;
   readonly pool: WorkerPool<EncodeRequest, EncodeResult>;
   readonly buffers: LayerBuffers;
-  readonly publisher: LayerPublisher;
+  readonly session: ImportSession;
   readonly faults: PageFaultPolicy;
   /** Fired by `abort`; everything that runs listens to it. */
   readonly abortController: AbortController;
@@ -51,10 +49,27 @@ export class NeonWriter implements SnapshotWriter {
     this.partitionCountMax = parts.memory.partitionCountMax;
   }
 
-  async writePartition(partition: SnapshotPartition): Promise<void> {
-    const { context, options, memory, pool, publisher, buffers, faults } = this.#parts;
+  writePartition(partition: SnapshotPartition): Promise<void> {
+    return this.#explaining(() => this.#writePartition(partition));
+  }
+
+  close(trailer: SnapshotTrailer): Promise<WriteResult> {
+    return this.#explaining(() => this.#close(trailer));
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { abortController, pool, session } = this.#parts;
+    abortController.abort(new Error('the import was aborted'));
+    await pool[Symbol.asyncDispose]();
+    await session.abandon(this.#ownKeys);
+  }
+
+  async #writePartition(partition: SnapshotPartition): Promise<void> {
+    const { context, memory, pool, session, buffers, faults } = this.#parts;
     const { info } = context.source;
-    const { tenantId, timelineId } = options;
+    const { tenantId, timelineId, publisher } = await session.begin();
     const sink = new LayerSink({ publisher, buffers, tenantId, timelineId, lsn: info.lsn });
     const feeder = new SlotFeeder({
       pool,
@@ -71,13 +86,16 @@ export class NeonWriter implements SnapshotWriter {
     await sink.finish();
   }
 
-  async close(trailer: SnapshotTrailer): Promise<WriteResult> {
-    const { context, options, plan, publisher, faults } = this.#parts;
+  async #close(trailer: SnapshotTrailer): Promise<WriteResult> {
+    const { context, plan, session, faults } = this.#parts;
     this.#assertComplete();
     faults.summarize();
+    const running = await session.begin();
+    const { publisher, tenantId, timelineId, generation } = running;
     const bytesWritten = await translating(() =>
       publishTimeline({
         ...this.#parts,
+        running,
         signal: this.#parts.abortController.signal,
         held: this.#held,
         controlFile: trailer.controlFile,
@@ -85,16 +103,18 @@ export class NeonWriter implements SnapshotWriter {
       }),
     );
     this.#isClosed = true;
+    await session.finish();
     await this.#parts.pool[Symbol.asyncDispose]();
     return {
       facts: {
-        tenant_id: options.tenantId,
-        timeline_id: options.timelineId,
-        generation: options.generation,
+        tenant_id: tenantId,
+        timeline_id: timelineId,
+        generation,
         lsn: formatLsn(context.source.info.lsn),
         postgres_major: context.source.info.postgresMajor,
         databases: plan.databaseCount,
         layers: publisher.layers.size,
+        layers_reused: publisher.reusedCount,
         page_errors: faults.faultCount,
       },
       bytesWritten,
@@ -102,20 +122,12 @@ export class NeonWriter implements SnapshotWriter {
     };
   }
 
-  async abort(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    const { abortController, context, pool, publisher } = this.#parts;
-    abortController.abort(new Error('the import was aborted'));
-    await pool[Symbol.asyncDispose]();
-    await publisher.settle();
+  /** What a lost lease has stopped fails with its loss. */
+  async #explaining<Result>(work: () => Promise<Result>): Promise<Result> {
     try {
-      // The index first: without it the rest is not visible as a timeline.
-      await context.storage.delete([...this.#ownKeys].reverse());
-      await context.storage.delete(publisher.keys());
+      return await work();
     } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
-      context.services.warn(`objects of the aborted import could not be removed: ${cause}`);
+      throw this.#parts.session.explain(error);
     }
   }
 

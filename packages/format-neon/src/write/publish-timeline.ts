@@ -1,11 +1,5 @@
 import { FormatError, type WriteContext } from '@neon-snapshot/format-core';
-import {
-  createPageCompressor,
-  encodeIndexPart,
-  ImageLayerBuilder,
-  indexObjectKey,
-  UNSHARDED,
-} from '@neon-snapshot/neon-layer';
+import { createPageCompressor, encodeIndexPart, ImageLayerBuilder } from '@neon-snapshot/neon-layer';
 import {
   decodeTimelineHistory,
   type TimelineHistoryEntry,
@@ -19,10 +13,9 @@ import {
   configurationFileKey,
   encodeClusterFacts,
 } from '../cluster-objects.ts';
-import type { WriteOptions } from '../options.ts';
 import { type HeldContents, type HeldValuesSource, valuesOfRun } from './held-files.ts';
+import { type ImportSession, indexKeyOf, type RunningImport } from './import-session.ts';
 import { elementEnd, elementStart, type HeldRun, type KeyPlan } from './key-plan.ts';
-import type { LayerPublisher } from './layer-publisher.ts';
 import { toNeonControl } from './neon-control.ts';
 
 /** Stored values of a layer of held values, at most; more are cut into several. */
@@ -30,9 +23,9 @@ const HELD_LAYER_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface TimelineParts {
   readonly context: WriteContext;
-  readonly options: WriteOptions;
   readonly plan: KeyPlan;
-  readonly publisher: LayerPublisher;
+  readonly session: ImportSession;
+  readonly running: RunningImport;
   readonly signal: AbortSignal;
   readonly held: HeldContents;
   readonly controlFile: Uint8Array;
@@ -42,7 +35,8 @@ export interface TimelineParts {
 
 /** Puts what is known only at the end: layers of held values, our own objects, and the index, last. Returns all bytes stored. */
 export async function publishTimeline(parts: TimelineParts): Promise<number> {
-  const { context, plan, publisher } = parts;
+  const { context, plan, session } = parts;
+  const { publisher } = parts.running;
   const control = toNeonControl({
     bytes: parts.controlFile,
     info: context.source.info,
@@ -53,21 +47,26 @@ export async function publishTimeline(parts: TimelineParts): Promise<number> {
     if (element.kind === 'held') await publishHeldRun(element, { parts, source });
   }
   await publisher.drain();
-  const ownBytes = (await putClusterObjects(parts)) + (await putIndex(parts));
-  return publisher.bytes + ownBytes;
+  await session.assertMayPublish();
+  const clusterBytes = await putClusterObjects(parts);
+  await session.assertMayPublish();
+  const indexBytes = await putIndex(parts);
+  // Between the check and the put this process may have slept for longer than its lease: what it then published is taken back.
+  await session.assertWasHeld();
+  return publisher.bytes + clusterBytes + indexBytes;
 }
 
 async function publishHeldRun(
   run: HeldRun,
   { parts, source }: { readonly parts: TimelineParts; readonly source: HeldValuesSource },
 ): Promise<void> {
-  const { tenantId, timelineId } = parts.options;
+  const { tenantId, timelineId } = parts.running;
   const { lsn } = parts.context.source.info;
   const compressor = createPageCompressor();
   const open = (keyStart: Uint8Array) => new ImageLayerBuilder({ tenantId, timelineId, lsn, keyStart });
   const publish = async (builder: ImageLayerBuilder, keyEnd: Uint8Array) => {
     const { name, chunks } = builder.finish(keyEnd);
-    await parts.publisher.publish({ name, bytes: Buffer.concat(chunks) });
+    await parts.running.publisher.publish({ name, bytes: Buffer.concat(chunks) });
   };
   let builder = open(elementStart(run));
   for (const { key, value } of valuesOfRun(run, source)) {
@@ -81,13 +80,13 @@ async function publishHeldRun(
 }
 
 async function putClusterObjects(parts: TimelineParts): Promise<number> {
-  const { context, options, plan, held } = parts;
+  const { context, running, plan, held } = parts;
   const { info } = context.source;
   const configurationFiles = [...plan.keptFiles]
     .filter(([, kind]) => kind === 'configuration')
     .map(([path]) => path);
   const facts: ClusterFacts = {
-    timelineId: options.timelineId,
+    timelineId: running.timelineId,
     systemIdentifier: info.systemIdentifier,
     postgresMajor: info.postgresMajor,
     originalTimeLineId: info.timeLineId,
@@ -99,11 +98,11 @@ async function putClusterObjects(parts: TimelineParts): Promise<number> {
   };
   let bytes = 0;
   for (const path of configurationFiles) {
-    bytes += await put(parts, configurationFileKey(options.tenantId, path), {
+    bytes += await put(parts, configurationFileKey(running.tenantId, path), {
       bytes: held.get(path) ?? new Uint8Array(),
     });
   }
-  return bytes + (await put(parts, clusterFactsKey(options.tenantId), { bytes: encodeClusterFacts(facts) }));
+  return bytes + (await put(parts, clusterFactsKey(running.tenantId), { bytes: encodeClusterFacts(facts) }));
 }
 
 /** Ancestors of the cluster's TimeLineID; none where the snapshot brought no such file. */
@@ -113,12 +112,8 @@ function historyOf(timeLineId: number, held: HeldContents): TimelineHistoryEntry
 }
 
 async function putIndex(parts: TimelineParts): Promise<number> {
-  const { options, context } = parts;
-  const key = indexObjectKey({
-    tenant: { tenantId: options.tenantId, shard: UNSHARDED },
-    timelineId: options.timelineId,
-    generation: options.generation,
-  });
+  const { running, context } = parts;
+  const key = indexKeyOf(running);
   try {
     const isConditional = context.storage.capability.conditionalPut.ifNoneMatch;
     return await put(parts, key, {
@@ -138,11 +133,13 @@ async function putIndex(parts: TimelineParts): Promise<number> {
   }
 }
 
-function makeIndex({ context, options, publisher }: TimelineParts): Parameters<typeof encodeIndexPart>[0] {
+function makeIndex({ context, running }: TimelineParts): Parameters<typeof encodeIndexPart>[0] {
   const { info } = context.source;
-  const { generation } = options;
+  const layers = [...running.publisher.layers].map(
+    ([name, { sizeBytes, generation }]) => [name, { fileSize: sizeBytes, generation }] as const,
+  );
   return {
-    layers: new Map([...publisher.layers].map(([name, fileSize]) => [name, { fileSize, generation }])),
+    layers: new Map(layers),
     diskConsistentLsn: info.lsn,
     metadata: {
       diskConsistentLsn: info.lsn,
