@@ -27,6 +27,10 @@ const INIT: OptionTable = {
     type: 'boolean',
     describe: 'import although slots, commit timestamps or foreign files get lost',
   },
+  take_over: {
+    type: 'boolean',
+    describe: 'end the right to write of another neon that still seems to write this tenant',
+  },
   ...TRANSFER_OPTIONS,
 };
 

@@ -7,6 +7,7 @@ const FORMAT_FLAGS = [
   'recover',
   'ignore_page_errors',
   'allow_loss',
+  'take_over',
   'lsn',
   'timeline_id_mode',
   'tablespace_mapping',

@@ -4,13 +4,15 @@ import {
   type RecoveredDirectory,
   type RecoverRequest,
 } from '@neon-snapshot/format-core';
+import { acquireLease } from '@neon-snapshot/repository';
 import { openLocation, type Session, type StorageRole } from './session.ts';
 
-/** What formats get injected: further locations, time, randomness, warnings and recovery by Postgres. */
+/** What formats get injected: further locations, time, randomness, warnings, leases and recovery by Postgres. */
 export function formatServices(session: Session, role: StorageRole): FormatServices {
   return createFormatServices({
     openStorage: (url, { access }) => openLocation(session, url, { role, access }),
     recover: recoverInScratch,
+    acquireLease: (request) => acquireLease({ ...request, command: 'neon init' }),
     warn: (message) => session.output.warn(message),
   });
 }

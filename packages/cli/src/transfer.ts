@@ -4,6 +4,7 @@ import {
   type FormatOptions,
   type FormatPlugin,
   type SnapshotInfo,
+  type SnapshotReader,
   type WriteResult,
 } from '@neon-snapshot/format-core';
 import type { Storage } from '@neon-snapshot/storage-core';
@@ -22,6 +23,8 @@ export interface TransferEnd {
   readonly isSnapshotPath: boolean;
   /** Format options that the command itself decides. */
   readonly fixed?: FormatOptions;
+  /** Of the source: runs when everything was copied and nothing is visible yet. */
+  readonly beforePublish?: () => Promise<void>;
 }
 
 export interface TransferOutcome {
@@ -66,7 +69,22 @@ export async function transferSnapshot(
     await writer.abort();
     return { info: reader.info };
   }
-  return { info: reader.info, written: await copySnapshot({ ...shared, reader, writer }) };
+  const whole = from.beforePublish === undefined ? reader : withEnding(reader, from.beforePublish);
+  return { info: reader.info, written: await copySnapshot({ ...shared, reader: whole, writer }) };
+}
+
+/** The same snapshot, with something to be done before its trailer is given out. */
+function withEnding(reader: SnapshotReader, beforeFinish: () => Promise<void>): SnapshotReader {
+  return {
+    info: reader.info,
+    ...(reader.plan === undefined ? {} : { plan: reader.plan }),
+    partitions: (countMax) => reader.partitions(countMax),
+    async finish() {
+      await beforeFinish();
+      return reader.finish();
+    },
+    [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
+  };
 }
 
 /** Two writers into one bucket are kept apart by conditional puts alone. */

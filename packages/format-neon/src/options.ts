@@ -17,6 +17,12 @@ export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [
       'Tenant to make, 32 hex digits; needed when the destination already holds another. Default: random.',
   },
   {
+    name: 'sole_tenant',
+    type: 'boolean',
+    description:
+      'Refuse a destination that holds any other tenant too. Default: only where no tenant_id is given.',
+  },
+  {
     name: 'timeline_id',
     type: 'string',
     description: 'Timeline to make, 32 hex digits. Default: random.',
@@ -70,8 +76,10 @@ export const READ_OPTIONS: readonly FormatOptionDescription[] = [
 ];
 
 export interface WriteOptions {
-  /** Undefined: a new one, in a destination that holds none. */
+  /** Undefined: a new one. */
   readonly tenantId: string | undefined;
+  /** The destination has to be free of any tenant, not just of this one. */
+  readonly isSoleTenant: boolean;
   /** Undefined: a new one. */
   readonly timelineId: string | undefined;
   /** The least that is used. */
@@ -91,8 +99,10 @@ export interface ReadOptions {
 /** Throws `FORMAT_OPTION`. */
 export function parseWriteOptions(options: FormatOptions): WriteOptions {
   assertKnownOptions(options, WRITE_OPTIONS);
+  const tenantId = idOption(options, 'tenant_id');
   return {
-    tenantId: idOption(options, 'tenant_id'),
+    tenantId,
+    isSoleTenant: tenantId === undefined || booleanOption(options, 'sole_tenant', { fallback: false }),
     timelineId: idOption(options, 'timeline_id'),
     generation: generationOption(options),
     takeOver: booleanOption(options, 'take_over', { fallback: false }),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { FormatPlugin } from '@neon-snapshot/format-core';
+import type { FormatPlugin, WriteResult } from '@neon-snapshot/format-core';
 import { initdbObjectKey } from '@neon-snapshot/neon-layer';
 import { formatLsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
@@ -21,10 +21,6 @@ const IMPORT_FLAGS = ['snapshot_format', 'recover', 'ignore_page_errors', 'forma
 export async function run(session: Session): Promise<CommandResult> {
   const destinationUrl = session.args.requiredString('storage_dest');
   assertFlagsFit(session);
-  const ids = {
-    tenantId: session.args.id('tenant_id') ?? randomId(),
-    timelineId: session.args.id('timeline') ?? randomId(),
-  };
   await assertNoRepository(session);
   await using destination = await openLocation(session, destinationUrl, {
     role: 'storage',
@@ -32,8 +28,8 @@ export async function run(session: Session): Promise<CommandResult> {
     bytesPerSecondMax: session.args.bytes('max_rate'),
   });
   await assertNoTenant(session, destination);
-  const outcome = await importInto(session, destination, ids);
-  if (outcome.written !== undefined) {
+  const { outcome, ids } = await importInto(session, destination);
+  if (outcome.written !== undefined && ids !== undefined) {
     try {
       await createRepository(session, {
         storageDest: await savedStorageDest(session, destinationUrl),
@@ -55,6 +51,12 @@ interface Ids {
   readonly timelineId: string;
 }
 
+interface ImportOutcome {
+  readonly outcome: TransferOutcome;
+  /** Of the timeline that was made; undefined where a dry run did not have to choose them. */
+  readonly ids: Ids | undefined;
+}
+
 function assertFlagsFit({ args }: Session): void {
   const isImport = args.string('snapshot_path') !== undefined;
   for (const flag of isImport ? NEW_CLUSTER_FLAGS : IMPORT_FLAGS) {
@@ -67,12 +69,29 @@ function assertFlagsFit({ args }: Session): void {
   }
 }
 
-async function importInto(session: Session, destination: Storage, ids: Ids): Promise<TransferOutcome> {
-  const path = session.args.string('snapshot_path');
-  if (path === undefined) return await importNewCluster(session, destination, ids);
+async function importInto(session: Session, destination: Storage): Promise<ImportOutcome> {
+  const { args } = session;
+  const path = args.string('snapshot_path');
+  // An import gets its ids from the writer, which may be going on with one that was killed.
+  const given = { tenantId: args.id('tenant_id'), timelineId: args.id('timeline') };
+  if (path === undefined) {
+    const ids = { tenantId: given.tenantId ?? randomId(), timelineId: given.timelineId ?? randomId() };
+    return { outcome: await importNewCluster(session, destination, ids), ids };
+  }
   await using source = await openLocation(session, path, { role: 'snapshot', access: 'read' });
   const format = await sourceFormat(session, source);
-  return await transfer(session, { source, format, destination, ids, isSnapshotPath: true });
+  const request = { source, format, destination, ids: given, isSnapshotPath: true };
+  const outcome = await transfer(session, request);
+  return { outcome, ids: writtenIds(outcome) ?? wholeIds(given) };
+}
+
+function writtenIds({ written }: TransferOutcome): Ids | undefined {
+  if (written === undefined) return undefined;
+  return { tenantId: String(written.facts.tenant_id), timelineId: String(written.facts.timeline_id) };
+}
+
+function wholeIds({ tenantId, timelineId }: ImportRequest['ids']): Ids | undefined {
+  return tenantId === undefined || timelineId === undefined ? undefined : { tenantId, timelineId };
 }
 
 async function importNewCluster(session: Session, destination: Storage, ids: Ids): Promise<TransferOutcome> {
@@ -82,19 +101,31 @@ async function importNewCluster(session: Session, destination: Storage, ids: Ids
     access: 'read',
   });
   const format = await loadFormat(session, DATA_DIRECTORY_FORMAT);
-  const request = { source, format, destination, ids, isSnapshotPath: false };
-  if (session.args.boolean('dry_run')) return await transfer(session, request);
   const archiveKey = initdbObjectKey(ids.tenantId, ids.timelineId);
-  try {
+  let isArchived = false;
+  // When the writer has the right to write: another init of the same ids must not find its archive replaced.
+  const beforePublish = async () => {
+    isArchived = true;
     session.output.note(`storing ${archiveKey}`);
     const { writeInitdbArchive } = await loadNeonFormat();
     await writeInitdbArchive(destination, { ...ids, source, signal: session.signal });
-    return await transfer(session, request);
+  };
+  try {
+    return await transfer(session, {
+      source,
+      format,
+      destination,
+      ids,
+      isSnapshotPath: false,
+      beforePublish,
+    });
   } catch (error) {
     // Not with the session's signal: an interrupted import has to clean up too.
-    await destination.delete([archiveKey]).catch((cause: unknown) => {
-      session.output.warn(`${archiveKey} could not be removed again: ${String(cause)}`);
-    });
+    if (isArchived) {
+      await destination.delete([archiveKey]).catch((cause: unknown) => {
+        session.output.warn(`${archiveKey} could not be removed again: ${String(cause)}`);
+      });
+    }
     throw error;
   }
 }
@@ -103,17 +134,25 @@ interface ImportRequest {
   readonly source: Storage;
   readonly format: FormatPlugin;
   readonly destination: Storage;
-  readonly ids: Ids;
+  /** Those that were given. */
+  readonly ids: { readonly tenantId: string | undefined; readonly timelineId: string | undefined };
   readonly isSnapshotPath: boolean;
+  readonly beforePublish?: () => Promise<void>;
 }
 
 async function transfer(session: Session, request: ImportRequest): Promise<TransferOutcome> {
-  const { source, format, destination, ids, isSnapshotPath } = request;
+  const { source, format, destination, ids, isSnapshotPath, beforePublish } = request;
   const neon = await loadFormat(session, STORAGE_DEST_FORMAT);
-  const fixed = { tenant_id: ids.tenantId, timeline_id: ids.timelineId };
+  const fixed = { tenant_id: ids.tenantId, timeline_id: ids.timelineId, sole_tenant: true };
   return transferSnapshot(
     session,
-    { format, storage: source, role: 'snapshot', isSnapshotPath },
+    {
+      format,
+      storage: source,
+      role: 'snapshot',
+      isSnapshotPath,
+      ...(beforePublish === undefined ? {} : { beforePublish }),
+    },
     { format: neon, storage: destination, role: 'storage', isSnapshotPath: false, fixed },
   );
 }
@@ -137,7 +176,7 @@ function randomId(): string {
 
 function describeOutcome(
   outcome: TransferOutcome,
-  facts: Ids & { readonly storageDest: string },
+  facts: Partial<Ids> & { readonly storageDest: string },
 ): CommandResult {
   const { info, written } = outcome;
   const lsn = formatLsn(info.lsn);
@@ -149,7 +188,11 @@ function describeOutcome(
     dryRun: written === undefined,
     ...(written === undefined
       ? {}
-      : { bytesWritten: written.bytesWritten, objectsWritten: written.objectsWritten }),
+      : {
+          bytesWritten: written.bytesWritten,
+          objectsWritten: written.objectsWritten,
+          layersReused: written.facts.layers_reused ?? 0,
+        }),
   };
   const lines =
     written === undefined
@@ -160,7 +203,14 @@ function describeOutcome(
           `tenant    ${facts.tenantId}`,
           `timeline  ${facts.timelineId}`,
           `snapshot  Postgres ${info.postgresMajor} at ${lsn}, ${written.objectsWritten} objects, ${formatBytes(written.bytesWritten)} in ${facts.storageDest}`,
+          ...resumedLine(written),
           'next      neon export --snapshot_path=DIRECTORY --snapshot_format=pgdata',
         ];
   return { command: 'init', lines, data };
+}
+
+/** What an interrupted import had stored already. */
+function resumedLine({ facts }: WriteResult): string[] {
+  const count = facts.layers_reused ?? 0;
+  return count === 0 ? [] : [`resumed   ${count} of ${facts.layers} layers were stored already`];
 }

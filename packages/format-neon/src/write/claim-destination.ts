@@ -1,7 +1,7 @@
 import { FormatError, type WriteContext } from '@neon-snapshot/format-core';
 import { isStorageError, type PutOptions, type Storage } from '@neon-snapshot/storage-core';
 import { type ImportChoice, readClaim, type StoredClaim } from './find-import.ts';
-import { CLAIM_KEY, encodeClaim, type ImportIds } from './import-journal.ts';
+import { CLAIM_KEY, encodeClaim, type ImportIds, isSameIds } from './import-journal.ts';
 
 interface ClaimRequest {
   readonly context: WriteContext;
@@ -10,8 +10,8 @@ interface ClaimRequest {
 }
 
 /**
- * Makes this the one import under way into a destination where no tenant was named, so that two that were begun at the same
- * moment, each with random ids, don't both succeed. The claim of an import that was killed goes over, once its lease is seen to be dead.
+ * Makes this the one import under way into a destination that holds no tenant, so that two that were begun at the same
+ * moment, each with ids of its own, don't both succeed. The claim of an import that was killed goes over, once its lease is seen to be dead.
  * Rejects with the error of the living one's lease, or `FORMAT_NOT_EMPTY`.
  */
 export async function claimDestination(request: ClaimRequest): Promise<void> {
@@ -45,7 +45,8 @@ async function assertDead({ context, choice, signal }: ClaimRequest, found: Stor
       takeOver: false,
       signal,
     });
-    await lease.release();
+    // Where nothing was left of that tenant, nothing is to be left of this look.
+    await lease.release({ forget: lease.generation === 1 });
   }
   if (choice.abandoned === undefined || !isSameIds(choice.abandoned, found.ids)) throw raced(storage);
 }
@@ -69,10 +70,6 @@ async function putClaim(
     if (found !== undefined && isSameIds(found.ids, choice)) return;
     throw isLost ? raced(storage) : error;
   }
-}
-
-function isSameIds(a: ImportIds, b: ImportIds): boolean {
-  return a.tenantId === b.tenantId && a.timelineId === b.timelineId;
 }
 
 function raced(storage: Storage): FormatError {

@@ -8,6 +8,7 @@ import {
   type ImportIds,
   type ImportJournal,
   type ImportSource,
+  isSameIds,
   isSameSource,
   JOURNAL_BYTES_MAX,
   journalKey,
@@ -18,7 +19,7 @@ import {
 export interface ImportChoice extends ImportIds {
   /** Of an interrupted import of the same source, which this one continues. */
   readonly journal?: ImportJournal;
-  /** The destination is claimed for this import, since no tenant was named. */
+  /** The destination is claimed for this import, since no other tenant may be there. */
   readonly needsClaim: boolean;
   /** An interrupted import of something else that holds the claim. */
   readonly abandoned?: ImportIds;
@@ -35,38 +36,53 @@ interface Search {
  * `FORMAT_NOT_EMPTY`; where it was not, that one is left alone and a new tenant is made.
  */
 export async function findImport(search: Search): Promise<ImportChoice> {
-  const { tenantId } = search.options;
-  return tenantId === undefined ? findClaimed(search) : findNamed(search, tenantId);
+  const { context, options } = search;
+  const needsClaim = options.isSoleTenant;
+  const claim = needsClaim ? await readClaim(context.storage, context.signal) : undefined;
+  const journal =
+    options.tenantId === undefined
+      ? await findClaimed(search, claim?.ids)
+      : await findNamed(search, options.tenantId);
+  const ids = journal ?? {
+    tenantId: options.tenantId ?? randomId(context.services),
+    timelineId: options.timelineId ?? randomId(context.services),
+  };
+  const isAbandoned = claim !== undefined && !isSameIds(claim.ids, ids);
+  return {
+    tenantId: ids.tenantId,
+    timelineId: ids.timelineId,
+    needsClaim,
+    ...(journal === undefined ? {} : { journal }),
+    ...(isAbandoned ? { abandoned: claim.ids } : {}),
+  };
 }
 
-async function findNamed({ context, options, source }: Search, tenantId: string): Promise<ImportChoice> {
-  const { storage, services, signal } = context;
+async function findNamed(search: Search, tenantId: string): Promise<ImportJournal | undefined> {
+  const { storage, signal } = search.context;
   for await (const page of storage.list({ prefix: journalPrefix(tenantId), signal })) {
     for (const { key } of page.objects) {
       const journal = await readJournal(storage, key, signal);
       if (journal === undefined) continue;
-      const isWanted = options.timelineId === undefined || options.timelineId === journal.timelineId;
-      if (!isWanted || !isSameSource(journal.source, source)) throw otherImport(storage, journal);
-      return { tenantId, timelineId: journal.timelineId, journal, needsClaim: false };
+      if (!isContinuedBy(journal, search)) throw otherImport(storage, journal);
+      return journal;
     }
   }
-  return { tenantId, timelineId: options.timelineId ?? randomId(services), needsClaim: false };
+  return undefined;
 }
 
-async function findClaimed({ context, options, source }: Search): Promise<ImportChoice> {
-  const { storage, services, signal } = context;
-  const claim = await readClaim(storage, signal);
-  const journal = claim && (await readJournal(storage, journalKey(claim.ids), signal));
-  const isWanted = options.timelineId === undefined || options.timelineId === claim?.ids.timelineId;
-  if (claim !== undefined && journal !== undefined && isWanted && isSameSource(journal.source, source)) {
-    return { ...claim.ids, journal, needsClaim: true };
-  }
-  return {
-    tenantId: randomId(services),
-    timelineId: options.timelineId ?? randomId(services),
-    needsClaim: true,
-    ...(claim === undefined ? {} : { abandoned: claim.ids }),
-  };
+async function findClaimed(
+  search: Search,
+  claimed: ImportIds | undefined,
+): Promise<ImportJournal | undefined> {
+  if (claimed === undefined) return undefined;
+  const { storage, signal } = search.context;
+  const journal = await readJournal(storage, journalKey(claimed), signal);
+  return journal !== undefined && isContinuedBy(journal, search) ? journal : undefined;
+}
+
+function isContinuedBy(journal: ImportJournal, { options, source }: Search): boolean {
+  const isWanted = options.timelineId === undefined || options.timelineId === journal.timelineId;
+  return isWanted && isSameSource(journal.source, source);
 }
 
 export interface StoredClaim {

@@ -2,7 +2,7 @@
  * What an import leaves beside the tenant until it is published, so that one that was killed can go on:
  *
  *     neon-snapshot/<tenant>/import/<timeline>.json   the journal: which source, cut how
- *     neon-snapshot/import.json                       the claim: which import is under way, where the tenant's id was not given
+ *     neon-snapshot/import.json                       the claim: which import is under way, where the tenant is to be the only one
  *
  * Both are JSON, version 1, documented in docs/storage-layout.md.
  */
@@ -58,6 +58,10 @@ export function describeImportSource(info: SnapshotInfo, plan: readonly PlannedF
     dataChecksums: info.dataChecksums,
     filesSha256: hash.digest('hex'),
   };
+}
+
+export function isSameIds(a: ImportIds, b: ImportIds): boolean {
+  return a.tenantId === b.tenantId && a.timelineId === b.timelineId;
 }
 
 export function isSameSource(a: ImportSource, b: ImportSource): boolean {

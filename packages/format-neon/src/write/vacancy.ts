@@ -2,10 +2,13 @@ import { FormatError, type WriteContext } from '@neon-snapshot/format-core';
 import { listTenantIds } from '../catalog/timelines.ts';
 import type { WriteOptions } from '../options.ts';
 
-/** Where no tenant was asked for, the destination has to be free of any; else free of the one asked for. */
-export async function assertVacant(context: WriteContext, { tenantId }: WriteOptions): Promise<void> {
+/** The destination has to be free of any tenant, or of the one that is to be made. */
+export async function assertVacant(
+  context: WriteContext,
+  { tenantId, isSoleTenant }: WriteOptions,
+): Promise<void> {
   const tenantIds = await listTenantIds(context.storage, { signal: context.signal });
-  const inTheWay = tenantId === undefined ? tenantIds : tenantIds.filter((id) => id === tenantId);
+  const inTheWay = isSoleTenant ? tenantIds : tenantIds.filter((id) => id === tenantId);
   const [first] = inTheWay;
   if (first === undefined) return;
   throw new FormatError({
