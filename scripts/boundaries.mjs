@@ -13,7 +13,7 @@ export const MAY_IMPORT = {
   'format-core': ['storage-core', 'postgres'],
   'format-pgdata': ['format-core', 'storage-core', 'postgres', 'archive'],
   'neon-layer': ['storage-core', 'postgres'],
-  'format-neon': ['format-core', 'storage-core', 'postgres', 'archive', 'neon-layer'],
+  'format-neon': ['format-core', 'storage-core', 'postgres', 'archive', 'neon-layer', 'wal-redo'],
   'wal-redo': ['postgres'],
   'wal-ingest': ['postgres', 'neon-layer'],
   repository: ['storage-core'],

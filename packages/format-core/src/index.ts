@@ -29,6 +29,7 @@ export { type PageRunOptions, pageRuns } from './page-runs.ts';
 export type { ProgressEvent, ProgressListener } from './progress.ts';
 export { ProgressTracker } from './progress-tracker.ts';
 export { releaseChunk, reusableChunk } from './release-chunk.ts';
+export { ReusableMemory } from './reusable-memory.ts';
 export type {
   DirectoryEntry,
   EndEntry,

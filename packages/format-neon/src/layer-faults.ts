@@ -1,6 +1,7 @@
 import { FormatError, type FormatErrorCode } from '@neon-snapshot/format-core';
 import { isNeonLayerError, type NeonLayerErrorCode } from '@neon-snapshot/neon-layer';
 import { isPostgresFormatError, type PostgresFormatErrorCode } from '@neon-snapshot/postgres';
+import { isRedoError, type RedoErrorCode } from '@neon-snapshot/wal-redo';
 
 const CODES: Partial<Record<NeonLayerErrorCode, FormatErrorCode>> = {
   NEON_LAYER_NEEDS_REDO: 'FORMAT_NEEDS_REDO',
@@ -16,6 +17,21 @@ const POSTGRES_CODES: Partial<Record<PostgresFormatErrorCode, FormatErrorCode>> 
   POSTGRES_UNSUPPORTED_VERSION: 'FORMAT_UNSUPPORTED',
 };
 
+const REDO_CODES: Readonly<Record<RedoErrorCode, FormatErrorCode>> = {
+  REDO_UNSUPPORTED_RECORD: 'FORMAT_NEEDS_REDO',
+  REDO_NO_BASE: 'FORMAT_TRUNCATED',
+  REDO_INVALID_RECORD: 'FORMAT_INVALID',
+  REDO_INVALID_PAGE: 'FORMAT_INVALID',
+  REDO_FOREIGN_RECORD: 'FORMAT_INVALID',
+  REDO_OPTION: 'FORMAT_UNSUPPORTED',
+  REDO_PROTOCOL: 'FORMAT_INVALID',
+};
+
+/** What a code of redo is here; undefined for any other code. A record that redo does not know is `FORMAT_NEEDS_REDO`. */
+export function codeOfRedo(code: string | undefined): FormatErrorCode | undefined {
+  return Object.entries(REDO_CODES).find(([name]) => name === code)?.[1];
+}
+
 /** A fault of layers, index or Postgres' own structures as a `FormatError`; anything else as it is. */
 function toFormatError(error: unknown): unknown {
   if (isNeonLayerError(error)) {
@@ -26,6 +42,16 @@ function toFormatError(error: unknown): unknown {
   if (isPostgresFormatError(error)) {
     const code = POSTGRES_CODES[error.code] ?? 'FORMAT_INVALID';
     return new FormatError({ code, operation: error.operation, message: error.message, cause: error });
+  }
+  if (isRedoError(error)) {
+    const { operation, message, context } = error;
+    return new FormatError({
+      code: REDO_CODES[error.code],
+      operation,
+      message,
+      context: { ...context },
+      cause: error,
+    });
   }
   return error;
 }

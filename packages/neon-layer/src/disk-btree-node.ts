@@ -4,6 +4,7 @@ import { BLOCK_SIZE, BTREE_LEVELS_MAX } from './layer-format.ts';
 
 const HEADER_SIZE = 5;
 const VALUE_SIZE = 5;
+const LSN_SIZE = 8;
 const INNER_VALUE_MARK = 0x80;
 const TWO_POW_32 = 0x1_0000_0000;
 
@@ -103,6 +104,27 @@ export class BtreeNode {
       if (difference !== 0) return difference;
     }
     return this.keySize - key.length;
+  }
+
+  /** Whether the entry's key begins with `key`. */
+  startsWithAt(index: number, key: Uint8Array): boolean {
+    const suffix = HEADER_SIZE + index * this.#suffixSize;
+    for (let i = 0; i < key.length; i += 1) {
+      if (this.#bytes[i < this.#prefixSize ? HEADER_SIZE + i : suffix + i] !== key[i]) return false;
+    }
+    return true;
+  }
+
+  /** The last eight bytes of the entry's key, BE: the LSN, in a delta layer. */
+  lsnAt(index: number): bigint {
+    const lsn = new Uint8Array(LSN_SIZE);
+    const start = this.keySize - LSN_SIZE;
+    const suffix = HEADER_SIZE + index * this.#suffixSize;
+    for (let i = 0; i < LSN_SIZE; i += 1) {
+      const at = start + i;
+      lsn[i] = this.#bytes[at < this.#prefixSize ? HEADER_SIZE + at : suffix + at] ?? 0;
+    }
+    return new DataView(lsn.buffer).getBigUint64(0);
   }
 
   /** Index of the first entry in `[from, count)` whose key is not before `key`; `count` when there is none. */

@@ -100,7 +100,7 @@ export {
   parseLayerObjectName,
 } from './layer-name.ts';
 export { decodeLayerSummary, type LayerSummary } from './layer-summary.ts';
-export { BATCH_PAGES_MAX, type PageBatch, type PageRun } from './page-batch.ts';
+export { BATCH_PAGES_MAX, type BlobMemory, type PageBatch, type PageRun } from './page-batch.ts';
 export {
   blobRoom,
   createPageCompressor,

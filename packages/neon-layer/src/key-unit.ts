@@ -1,5 +1,7 @@
-import { KEY_SIZE } from './key.ts';
+import { describeKey } from './describe-key.ts';
+import { KEY_SIZE, keyToHex } from './key.ts';
 import type { Change } from './key-changes.ts';
+import { NeonLayerError } from './layer-error.ts';
 import type { EntrySlice, LayerFile } from './layer-file.ts';
 import { READ_BYTES_MAX } from './read-plan.ts';
 
@@ -7,7 +9,9 @@ import { READ_BYTES_MAX } from './read-plan.ts';
 const UNIT_KEYS_MAX = 2048;
 /** Layers that one unit takes values from at most. */
 const UNIT_FILES_MAX = 64;
-/** In `offsets`: the key has no image. */
+/** Stored bytes of one key's changes at most: they come into memory at once. */
+const CHANGES_BYTES_MAX = 512 * 1024 * 1024;
+/** In `offsets`: the key has no image, or its changes need none. */
 export const NO_IMAGE = -1;
 
 /** Consecutive keys and where their state lies, in arrays: what is fetched at once. */
@@ -23,7 +27,7 @@ export interface KeyUnit {
   readonly offsets: Float64Array;
   /** Where it ends at the latest. */
   readonly ends: Float64Array;
-  /** By position, for the keys that delta layers changed. */
+  /** By position, for the keys that delta layers changed; newest first. */
   readonly changes: ReadonlyMap<number, readonly Change[]>;
   /** Bytes to fetch. */
   readonly storedBytes: number;
@@ -88,8 +92,10 @@ export class KeyUnitBuilder {
     this.#keys.set(key, this.#count * KEY_SIZE);
     if (!this.#filter(this.#keys, this.#count * KEY_SIZE)) return;
     this.#changes.set(this.#count, changes);
-    for (const { entry } of changes) this.#storedBytes += entry.length;
-    if (image === undefined) {
+    const sizeBytes = changes.reduce((sum, { length }) => sum + length, 0);
+    if (sizeBytes > CHANGES_BYTES_MAX) throw tooManyChanges(key, sizeBytes);
+    this.#storedBytes += sizeBytes;
+    if (image === undefined || changes.at(-1)?.willInit === true) {
       this.#push(0, NO_IMAGE, NO_IMAGE);
       return;
     }
@@ -130,4 +136,13 @@ export class KeyUnitBuilder {
     if (this.#files[last] === file) return last;
     return this.#files.push(file) - 1;
   }
+}
+
+function tooManyChanges(key: Uint8Array, sizeBytes: number): NeonLayerError {
+  return new NeonLayerError({
+    code: 'NEON_LAYER_TOO_LARGE',
+    operation: 'read',
+    message: `The WAL records of ${describeKey(key)} have ${sizeBytes} bytes, at most ${CHANGES_BYTES_MAX} can be applied: the timeline needs compaction.`,
+    context: { key: keyToHex(key), sizeBytes },
+  });
 }

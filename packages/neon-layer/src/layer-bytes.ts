@@ -2,7 +2,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { NeonLayerError } from './layer-error.ts';
 
 /** Layers up to this size are read whole by one request and kept in memory while they are open. */
-const SMALL_LAYER_BYTES_MAX = 256 * 1024;
+export const SMALL_LAYER_BYTES_MAX: number = 256 * 1024;
 
 export interface LayerBytesOptions {
   readonly storage: Storage;
@@ -20,7 +20,10 @@ export class LayerBytes {
     this.#options = options;
   }
 
-  /** Exactly `length` bytes from `offset` on; the range lies inside the file. */
+  /**
+   * Exactly `length` bytes from `offset` on; the range lies inside the file. A buffer larger than {@link SMALL_LAYER_BYTES_MAX} is the
+   * receiver's own.
+   */
   async read(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const { sizeBytes } = this.#options;
     if (sizeBytes > SMALL_LAYER_BYTES_MAX) return this.#fetch(offset, length, signal);
@@ -39,17 +42,22 @@ export class LayerBytes {
     if (info.sizeBytes !== sizeBytes) {
       throw this.#fault('NEON_LAYER_MISMATCH', `it has ${info.sizeBytes} bytes, the index says ${sizeBytes}`);
     }
-    const bytes = new Uint8Array(length);
+    let bytes: Uint8Array | undefined;
     let end = 0;
     for await (const chunk of body) {
       if (end + chunk.length > length)
         throw this.#fault('NEON_LAYER_CORRUPT', 'a range is longer than asked for');
-      bytes.set(chunk, end);
+      // A storage that reads the range at once spares a copy: its chunk is ours.
+      if (chunk.length === length) bytes = chunk;
+      else {
+        bytes ??= new Uint8Array(length);
+        bytes.set(chunk, end);
+      }
       end += chunk.length;
     }
     if (end !== length)
       throw this.#fault('NEON_LAYER_TRUNCATED', `${end} of ${length} bytes at ${offset} came`);
-    return bytes;
+    return bytes ?? new Uint8Array(0);
   }
 
   #fault(

@@ -11,7 +11,7 @@ import { isNeonLayerError, NeonLayerError } from './layer-error.ts';
 import { BLOCK_SIZE, DELTA_KEY_SIZE, LAYER_BYTES_MAX } from './layer-format.ts';
 import { keyRangeOf, type LayerDesc } from './layer-name.ts';
 import { checkSummary, decodeLayerSummary, type LayerSummary } from './layer-summary.ts';
-import { type BlobSpan, planReads } from './read-plan.ts';
+import { type BlobPlace, planReads } from './read-plan.ts';
 
 /** Index blocks that are fetched by one request, 256 KiB; each open layer keeps the latest such group. */
 const INDEX_GROUP_BLOCKS = 32;
@@ -162,10 +162,10 @@ export class LayerFile {
    * The stored blobs of entries, in the order given (that of the file, as `entries` gives them), by as few requests as
    * the limits of `read-plan` allow. A blob is a view of a buffer that is not used again; it may have a gap behind it.
    */
-  async *readBlobs(
-    entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>,
+  async *readBlobs<Place extends BlobPlace>(
+    entries: Iterable<Place> | AsyncIterable<Place>,
     options: ReadOptions = {},
-  ): AsyncGenerator<{ readonly entry: LayerEntry; readonly blob: Uint8Array }> {
+  ): AsyncGenerator<{ readonly entry: Place; readonly blob: Uint8Array }> {
     for await (const span of planReads(entries)) {
       const bytes = await this.readRange(span, options);
       for (const entry of span.entries) {
@@ -176,7 +176,7 @@ export class LayerFile {
   }
 
   /** Bytes of a span that lies inside the values. */
-  async readRange(span: Pick<BlobSpan, 'offset' | 'length'>, options: ReadOptions = {}): Promise<Uint8Array> {
+  async readRange(span: BlobPlace, options: ReadOptions = {}): Promise<Uint8Array> {
     return naming(this.objectKey, () => this.#bytes.read(span.offset, span.length, options.signal));
   }
 

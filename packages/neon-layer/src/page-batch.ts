@@ -1,11 +1,9 @@
 import type { RelTag } from '@neon-snapshot/postgres';
-import { decodeBlobHeader, writeBlobHeader } from './blob.ts';
-import { describeKey } from './describe-key.ts';
-import { blobAt, type FetchedUnit, nameValue } from './fetch-unit.ts';
-import { KEY_PREFIX_SIZE, KEY_SIZE, keyToHex } from './key.ts';
+import { decodeBlobHeader } from './blob.ts';
+import { sliceChanges } from './fetch-changes.ts';
+import { blobAt, type FetchedUnit, hasImage, nameValue, releaseSpans } from './fetch-unit.ts';
+import { KEY_PREFIX_SIZE, KEY_SIZE } from './key.ts';
 import { parseKey } from './key-kind.ts';
-import { NeonLayerError } from './layer-error.ts';
-import { BLOCK_SIZE } from './layer-format.ts';
 
 /** Pages of one batch at most: 1 MiB of raw pages. */
 export const BATCH_PAGES_MAX = 128;
@@ -19,7 +17,7 @@ export interface PageRun {
   readonly pageEnd: number;
 }
 
-/** Stored pages in key order, ready to be handed to a worker: all arrays are the batch's own and may be transferred. */
+/** Stored pages in key order, ready to be handed to a worker: all arrays are the batch's own. */
 export interface PageBatch {
   readonly pageCount: number;
   /** Relation forks in key order; one fork may go on in the next batch. */
@@ -27,19 +25,43 @@ export interface PageBatch {
   /** Block number of each page. Blocks that the timeline does not have are absent. */
   readonly blockNumbers: Uint32Array<ArrayBuffer>;
   /** Stored blobs (header and payload) back to back: for `PageDecompressor.decodePages`, or for another layer. */
-  readonly blobs: Uint8Array<ArrayBuffer>;
-  /** Bytes of each blob. */
+  readonly blobs: Uint8Array;
+  /** Bytes of each blob; 0 where the changes need no image below them, or there is none. */
   readonly lengths: Uint32Array<ArrayBuffer>;
+  /** What delta layers hold above the images: redo makes the pages of it. Absent where all pages are images. */
+  readonly changes: PageChanges | undefined;
 }
 
-/** Cuts a unit of relation pages into batches. */
-export function* batchesOf(fetched: FetchedUnit): Generator<PageBatch> {
+/**
+ * Values of delta layers as they are stored, page after page, of each page oldest first. One may be an image: it replaces
+ * whatever came before.
+ */
+export interface PageChanges {
+  /** Index of the page in the batch that each belongs to; ascends. */
+  readonly positions: Uint32Array<ArrayBuffer>;
+  /** End of the record: the LSN of the changed page. */
+  readonly lsns: BigUint64Array<ArrayBuffer>;
+  /** Bytes of each blob; some behind it may be a gap. */
+  readonly lengths: Uint32Array<ArrayBuffer>;
+  /** Stored blobs back to back, each with an encoded `Value`: see `decodeValue`. */
+  readonly blobs: Uint8Array<ArrayBuffer>;
+}
+
+/** Gives the memory for the blobs of one batch, at most {@link BATCH_PAGES_MAX} stored pages; it may be larger than asked for. */
+export type BlobMemory = (sizeBytes: number) => Uint8Array;
+
+/** Cuts a unit of relation pages into batches; the unit's bytes are spent then. */
+export function* batchesOf(fetched: FetchedUnit, memory: BlobMemory): Generator<PageBatch> {
   for (let start = 0; start < fetched.unit.count; start += BATCH_PAGES_MAX) {
-    yield batchOf(fetched, start, Math.min(start + BATCH_PAGES_MAX, fetched.unit.count));
+    yield batchOf(fetched, { start, end: Math.min(start + BATCH_PAGES_MAX, fetched.unit.count), memory });
   }
+  releaseSpans(fetched);
 }
 
-function batchOf(fetched: FetchedUnit, start: number, end: number): PageBatch {
+function batchOf(
+  fetched: FetchedUnit,
+  { start, end, memory }: { readonly start: number; readonly end: number; readonly memory: BlobMemory },
+): PageBatch {
   const { keys } = fetched.unit;
   const keyView = new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
   const pageCount = end - start;
@@ -48,13 +70,14 @@ function batchOf(fetched: FetchedUnit, start: number, end: number): PageBatch {
   let size = 0;
   for (let i = 0; i < pageCount; i += 1) {
     blockNumbers[i] = keyView.getUint32((start + i) * KEY_SIZE + KEY_PREFIX_SIZE);
-    const length = fetched.values.has(start + i) ? 4 + BLOCK_SIZE : storedLength(fetched, start + i);
+    const length = hasImage(fetched, start + i) ? storedLength(fetched, start + i) : 0;
     lengths[i] = length;
     size += length;
   }
-  const blobs = new Uint8Array(size);
+  const blobs = memory(size).subarray(0, size);
   copyBlobs(fetched, { start, lengths, blobs });
-  return { pageCount, runs: runsOf(keys, start, end), blockNumbers, blobs, lengths };
+  const changes = sliceChanges(fetched.changes, start, end);
+  return { pageCount, runs: runsOf(keys, start, end), blockNumbers, blobs, lengths, changes };
 }
 
 /** Header and payload, without a gap behind them. */
@@ -75,14 +98,7 @@ function copyBlobs(
   const { start, lengths, blobs } = target;
   let offset = 0;
   for (const [i, length] of lengths.entries()) {
-    const value = fetched.values.get(start + i);
-    if (value === undefined) {
-      blobs.set(blobAt(fetched, start + i).subarray(0, length), offset);
-    } else {
-      if (value.length !== BLOCK_SIZE) throw wrongPageSize(fetched, start + i, value.length);
-      writeBlobHeader(blobs, offset, { payloadSize: value.length, compressed: false });
-      blobs.set(value, offset + 4);
-    }
+    if (length > 0) blobs.set(blobAt(fetched, start + i).subarray(0, length), offset);
     offset += length;
   }
 }
@@ -106,14 +122,4 @@ function hasSamePrefix(keys: Uint8Array, a: number, b: number): boolean {
     if (keys[a * KEY_SIZE + i] !== keys[b * KEY_SIZE + i]) return false;
   }
   return true;
-}
-
-function wrongPageSize(fetched: FetchedUnit, index: number, sizeBytes: number): NeonLayerError {
-  const key = fetched.unit.keys.subarray(index * KEY_SIZE, (index + 1) * KEY_SIZE);
-  return new NeonLayerError({
-    code: 'NEON_LAYER_CORRUPT',
-    operation: 'read',
-    message: `${describeKey(key)} has ${sizeBytes} bytes, expected ${BLOCK_SIZE}.`,
-    context: { key: keyToHex(key), sizeBytes },
-  });
 }

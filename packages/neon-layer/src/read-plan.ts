@@ -1,4 +1,8 @@
-import type { LayerEntry } from './layer-entry.ts';
+/** Where a blob lies in its file. */
+export interface BlobPlace {
+  readonly offset: number;
+  readonly length: number;
+}
 
 /** Bytes of one request for values at most, unless a single value is larger. */
 export const READ_BYTES_MAX: number = 1024 * 1024;
@@ -8,17 +12,15 @@ export const READ_GAP_BYTES_MAX: number = 32 * 1024;
 const READ_ENTRIES_MAX = 4096;
 
 /** A part of a layer file that holds wanted blobs. */
-export interface BlobSpan {
-  readonly offset: number;
-  readonly length: number;
-  readonly entries: readonly LayerEntry[];
+export interface BlobSpan<Place extends BlobPlace> extends BlobPlace {
+  readonly entries: readonly Place[];
 }
 
 /** Joins entries of one layer, in file order, into spans. */
-export async function* planReads(
-  entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>,
-): AsyncGenerator<BlobSpan> {
-  let span: { readonly offset: number; length: number; readonly entries: LayerEntry[] } | undefined;
+export async function* planReads<Place extends BlobPlace>(
+  entries: Iterable<Place> | AsyncIterable<Place>,
+): AsyncGenerator<BlobSpan<Place>> {
+  let span: { readonly offset: number; length: number; readonly entries: Place[] } | undefined;
   for await (const entry of entries) {
     if (span !== undefined && joins(span, entry)) {
       span.length = entry.offset + entry.length - span.offset;
@@ -31,7 +33,7 @@ export async function* planReads(
   if (span !== undefined) yield span;
 }
 
-function joins(span: BlobSpan, entry: LayerEntry): boolean {
+function joins(span: BlobSpan<BlobPlace>, entry: BlobPlace): boolean {
   const gap = entry.offset - span.offset - span.length;
   const length = entry.offset + entry.length - span.offset;
   const fits = length <= READ_BYTES_MAX && span.entries.length < READ_ENTRIES_MAX;

@@ -12,7 +12,7 @@ import {
   relSizeKey,
   replOriginKey,
 } from './key.ts';
-import { createPageDecompressor } from './page-decompressor.ts';
+import { parseKey } from './key-kind.ts';
 import type { RedoRequest } from './redo.ts';
 import { listIndexes, listTenants, listTimelines } from './storage-listing.ts';
 import {
@@ -51,13 +51,12 @@ async function scanned(view: TimelineView): Promise<readonly string[]> {
 
 /** First byte of every page, by block number. */
 async function pages(view: TimelineView): Promise<readonly (readonly [number, number])[]> {
-  const decompressor = createPageDecompressor();
   const found: [number, number][] = [];
-  for await (const batch of view.readPages(ALL)) {
-    const out = new Uint8Array(batch.pageCount * 8192);
-    decompressor.decodePages({ ...batch, out });
-    expect(batch.runs).toEqual([{ tag: TAG, pageStart: 0, pageEnd: batch.pageCount }]);
-    for (const [i, block] of batch.blockNumbers.entries()) found.push([block, out[i * 8192] ?? -1]);
+  for await (const entries of view.scan(ALL)) {
+    for (const { key, value } of entries) {
+      const parsed = parseKey(key);
+      if (parsed.kind === 'relation-block') found.push([parsed.blockNumber, value[0] ?? -1]);
+    }
   }
   return found;
 }

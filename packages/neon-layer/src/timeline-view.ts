@@ -1,19 +1,20 @@
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { BlockCache } from './block-cache.ts';
-import { blobAt, type FetchedUnit, type FetchOptions, fetchUnit, nameValue } from './fetch-unit.ts';
+import { blobAt, type FetchedUnit, fetchUnit, nameValue } from './fetch-unit.ts';
 import { compareKeys, isSparseKey, KEY_SIZE, nextKey } from './key.ts';
 import type { KeyRange } from './key-range.ts';
 import type { KeyFilter } from './key-unit.ts';
 import { NeonLayerError } from './layer-error.ts';
 import type { ReadOptions } from './layer-file.ts';
 import { OpenLayers } from './open-layers.ts';
-import { batchesOf, type PageBatch } from './page-batch.ts';
+import { type BlobMemory, batchesOf, type PageBatch } from './page-batch.ts';
 import { createPageDecompressor, type PageDecompressor } from './page-decompressor.ts';
 import { planUnits } from './plan-units.ts';
 import { prefetch } from './prefetch.ts';
 import { planSegments, planSteps, type ReadSegment } from './read-steps.ts';
 import type { RedoFunction } from './redo.ts';
+import { type ResolveOptions, resolveChanges } from './resolve-changes.ts';
 import { isLocalKey, type Sharding } from './shard.ts';
 import {
   type LoadTimelineOptions,
@@ -41,6 +42,11 @@ export interface TimelineViewOptions {
 export interface KeyValue {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
+}
+
+export interface PageReadOptions extends ReadOptions {
+  /** Default: a new array each. */
+  readonly memory?: BlobMemory | undefined;
 }
 
 /** What views of one timeline at different LSNs share. */
@@ -105,8 +111,8 @@ export class TimelineView {
     const segment = { range: { start: key, end: nextKey(key) }, steps };
     const units = planUnits([segment], { ...this.#planOptions(options), filter: this.#wanted(), keysMax: 1 });
     for await (const unit of units) {
-      const fetched = await fetchUnit(unit, this.#fetchOptions(options.signal));
-      for (const { value } of this.#decode(fetched)) return value;
+      const fetched = await fetchUnit(unit, options);
+      for (const { value } of await this.#decode(fetched, options)) return value;
     }
     return undefined;
   }
@@ -133,7 +139,7 @@ export class TimelineView {
     );
     const values: (Uint8Array | undefined)[] = [];
     for await (const fetched of units) {
-      for (const { key, value } of this.#decode(fetched)) {
+      for (const { key, value } of await this.#decode(fetched, options)) {
         while (compareKeys(keys[values.length] ?? key, key) < 0) values.push(undefined);
         values.push(value);
       }
@@ -145,17 +151,21 @@ export class TimelineView {
   /** All keys of a range with their values, in key order, in groups of bounded size. */
   async *scan(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<readonly KeyValue[]> {
     for await (const fetched of this.#fetch(range, { filter: this.#wanted(), signal: options.signal })) {
-      const entries = this.#decode(fetched);
+      const entries = await this.#decode(fetched, options);
       if (entries.length > 0) yield entries;
     }
   }
 
-  /** The relation pages of a range as they are stored, in key order; all other keys are left out. */
-  async *readPages(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<PageBatch> {
+  /**
+   * The relation pages of a range as they are stored, in key order; all other keys are left out. What delta layers hold comes
+   * with them, so that redo and decompression can go on in other threads.
+   */
+  async *readPages(range: KeyRange, options: PageReadOptions = {}): AsyncGenerator<PageBatch> {
+    const { memory = (sizeBytes) => new Uint8Array(sizeBytes) } = options;
     const wanted = this.#wanted();
     const filter: KeyFilter = (keys, offset) => isPage(keys, offset) && wanted(keys, offset);
     for await (const fetched of this.#fetch(range, { filter, signal: options.signal }))
-      yield* batchesOf(fetched);
+      yield* batchesOf(fetched, memory);
   }
 
   /** Frees what is held outside of the heap. */
@@ -172,7 +182,7 @@ export class TimelineView {
         ? planUnits(segments, plan)
         : planUnits(segmentsWith(segments, wanted), { ...plan, seek: () => wanted.next });
     return prefetch(units, {
-      fetch: (unit, unitSignal) => fetchUnit(unit, this.#fetchOptions(unitSignal)),
+      fetch: (unit, unitSignal) => fetchUnit(unit, { signal: unitSignal }),
       sizeOf: (unit) => unit.storedBytes,
       sizeMax: this.#shared.options.readAheadBytes ?? READ_AHEAD_BYTES_DEFAULT,
       signal,
@@ -186,13 +196,14 @@ export class TimelineView {
     return { layers: this.#shared.layers, signal };
   }
 
-  #fetchOptions(signal: AbortSignal | undefined): FetchOptions {
+  #resolveOptions({ signal }: ReadOptions): ResolveOptions {
     const { decompressor, options } = this.#shared;
     return { lsn: this.lsn, redo: options.redo, decompressor, signal };
   }
 
-  #decode(fetched: FetchedUnit): readonly KeyValue[] {
-    const { unit, values } = fetched;
+  async #decode(fetched: FetchedUnit, options: ReadOptions): Promise<readonly KeyValue[]> {
+    const { unit } = fetched;
+    const values = await resolveChanges(fetched, this.#resolveOptions(options));
     const entries: KeyValue[] = [];
     for (let i = 0; i < unit.count; i += 1) {
       const key = unit.keys.slice(i * KEY_SIZE, (i + 1) * KEY_SIZE);

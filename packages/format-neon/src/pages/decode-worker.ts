@@ -1,51 +1,93 @@
 /** Thread of the reader: decompresses pages and makes them stock Postgres' own again. */
-import { createPageDecompressor } from '@neon-snapshot/neon-layer';
+import { BATCH_PAGES_MAX, createPageDecompressor, isNeonLayerError } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, createPageChecksums, PAGE_FLAG } from '@neon-snapshot/postgres';
-import { type PageRun, unpackRuns } from './page-slot.ts';
+import type { ChangedPages } from './changed-pages.ts';
+import { PageFault } from './page-fault.ts';
+import { PageRedo } from './page-redo.ts';
+import { unpackRuns } from './page-slot.ts';
 import { type JobResult, serveJobs } from './worker-loop.ts';
 
 export interface DecodeRequest {
-  /** Stored blobs, back to back; shared memory. */
-  readonly blobs: Uint8Array;
-  /** Bytes of each blob. */
+  /** Shared memory with the stored blobs, back to back; receives the pages. At least as large as both. */
+  readonly buffer: Uint8Array;
+  /** Bytes of each blob; 0 where a page is made of changes only. */
   readonly lengths: Uint32Array;
   /** Packed. */
   readonly runs: Uint32Array;
+  /** WAL records and the like above the images; absent where the images are the pages. */
+  readonly changed?: ChangedPages | undefined;
 }
 
 export interface DecodeResult {
-  /** The pages, back to back. */
-  readonly pages: Uint8Array<ArrayBuffer>;
+  readonly pageCount: number;
+  /** Pages of free space and visibility maps that could not be made and are zero. */
+  readonly zeroCount: number;
 }
 
-/** Pages that get their checksums in one go; a job has no more than these. */
-const CHECKSUM_PAGES = 128;
 /** Offset of the low byte of `pd_flags` (bufpage.h). */
 const PD_FLAGS_OFFSET = 10;
 
-const checksums = createPageChecksums({ pagesMax: CHECKSUM_PAGES });
+const checksums = createPageChecksums({ pagesMax: BATCH_PAGES_MAX });
 const decompressor = createPageDecompressor();
+const pageRedo = new PageRedo(decompressor);
 
-serveJobs(({ blobs, lengths, runs }: DecodeRequest): JobResult<DecodeResult> => {
-  const pages = new Uint8Array(lengths.length * BLCKSZ);
-  decompressor.decodePages({ blobs, lengths, pageCount: lengths.length, out: pages });
-  let start = 0;
-  for (const run of unpackRuns(runs)) {
-    const end = start + run.count * BLCKSZ;
-    restore(pages.subarray(start, end), run);
-    start = end;
+// Pages are made in the memory of the checksum code, since a batch fits the cache of a core and is then copied only once.
+serveJobs(({ buffer, lengths, runs, changed }: DecodeRequest): JobResult<DecodeResult> => {
+  const pageCount = lengths.length;
+  const made = checksums.buffer.subarray(0, pageCount * BLCKSZ);
+  if (changed === undefined) decompressor.decodePages({ blobs: buffer, lengths, pageCount, out: made });
+  else decodeImages({ buffer, lengths, out: made });
+  const zeroCount = changed === undefined ? 0 : pageRedo.apply(changed, { pages: made, lengths });
+  clearNeonFlags(made);
+  let first = 0;
+  for (const { count, firstBlock, hasChecksums } of unpackRuns(runs)) {
+    if (hasChecksums) checksums.stamp(count, firstBlock, first);
+    first += count;
   }
-  return { value: { pages }, transfer: [pages.buffer] };
+  buffer.set(made);
+  return { value: { pageCount, zeroCount } };
 });
 
-/** Clears Neon's historical flag, which stock Postgres refuses, and writes valid checksums where the cluster has them. */
-function restore(pages: Uint8Array, { count, firstBlock, hasChecksums }: PageRun): void {
+/** Decodes the pages that have an image, each run of them by one call. */
+function decodeImages(job: {
+  readonly buffer: Uint8Array;
+  readonly lengths: Uint32Array;
+  readonly out: Uint8Array;
+}): void {
+  const { lengths, out } = job;
+  let blobs = job.buffer;
+  for (let first = 0; first < lengths.length; ) {
+    let end = first;
+    let sizeBytes = 0;
+    while (end < lengths.length && lengths[end] !== 0) sizeBytes += lengths[end++] ?? 0;
+    if (end > first) {
+      const run = { lengths: lengths.subarray(first, end), out: out.subarray(first * BLCKSZ, end * BLCKSZ) };
+      decodeRun({ ...run, blobs, first });
+    }
+    blobs = blobs.subarray(sizeBytes);
+    first = end + 1;
+  }
+}
+
+function decodeRun(run: {
+  readonly blobs: Uint8Array;
+  readonly lengths: Uint32Array;
+  readonly out: Uint8Array;
+  readonly first: number;
+}): void {
+  const { blobs, lengths, out, first } = run;
+  try {
+    decompressor.decodePages({ blobs, lengths, pageCount: lengths.length, out });
+  } catch (error) {
+    const index = isNeonLayerError(error) ? error.context.pageIndex : undefined;
+    throw isNeonLayerError(error) && typeof index === 'number' ? new PageFault(first + index, error) : error;
+  }
+}
+
+/** Clears Neon's historical flag, which stock Postgres refuses. */
+function clearNeonFlags(pages: Uint8Array): void {
   for (let offset = PD_FLAGS_OFFSET; offset < pages.length; offset += BLCKSZ) {
     const flags = pages[offset] ?? 0;
     if ((flags & PAGE_FLAG.walLogged) !== 0) pages[offset] = flags & ~PAGE_FLAG.walLogged;
   }
-  if (!hasChecksums) return;
-  checksums.buffer.set(pages);
-  checksums.stamp(count, firstBlock);
-  pages.set(checksums.buffer.subarray(0, pages.length));
 }

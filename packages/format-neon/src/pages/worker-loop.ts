@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { isNeonLayerError } from '@neon-snapshot/neon-layer';
+import { PageFault } from './page-fault.ts';
 import type { WorkerFailure } from './worker-pool.ts';
 
 /** What a job gives back; buffers named in `transfer` belong to the main thread from then on. */
@@ -27,13 +28,16 @@ function toFailure(error: unknown): WorkerFailure {
   if (!(error instanceof Error)) return { message: String(error) };
   const { message } = error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  const pageIndex =
-    isNeonLayerError(error) && typeof error.context.pageIndex === 'number'
-      ? error.context.pageIndex
-      : undefined;
+  const pageIndex = pageIndexOf(error);
   return {
     message,
     ...(code === undefined ? {} : { code }),
     ...(pageIndex === undefined ? {} : { pageIndex }),
   };
+}
+
+function pageIndexOf(error: Error): number | undefined {
+  if (error instanceof PageFault) return error.pageIndex;
+  const index = isNeonLayerError(error) ? error.context.pageIndex : undefined;
+  return typeof index === 'number' ? index : undefined;
 }

@@ -33,10 +33,10 @@ test('what one thread encodes another one decodes, with checksums anew and witho
   const runs = (hasChecksums: boolean) => packRuns([{ count: 5, firstBlock: 100, hasChecksums }]);
   const { lengths } = await encoders.run({ slot, runs: runs(false), pageCount: 5 });
   const storedBytes = lengths.reduce((sum, length) => sum + length, 0);
-  const blobs = Uint8Array.from(slot.blobs.subarray(0, storedBytes));
   expect(storedBytes).toBeLessThan(5 * BLCKSZ);
-  const decoded = await decoders.run({ blobs, lengths, runs: runs(true) });
-  expect(Buffer.compare(decoded.pages, expected)).toBe(0);
+  const { blobs: buffer } = slot;
+  await decoders.run({ buffer, lengths, runs: runs(true) });
+  expect(Buffer.compare(buffer.subarray(0, 5 * BLCKSZ), expected)).toBe(0);
 });
 
 test('pages are stored with the bytes that Neon stores', async () => {
@@ -69,22 +69,28 @@ test('a wrong block number is a fault, with both checksums', async () => {
 
 test('a damaged blob rejects its job, naming the page, and the thread goes on', async () => {
   await using decoders = decodePool();
-  const request = (blobs: Uint8Array<ArrayBuffer>): DecodeRequest => ({
-    blobs,
-    lengths: Uint32Array.of(blobs.length),
+  const request = (buffer: Uint8Array): DecodeRequest => ({
+    buffer,
+    lengths: Uint32Array.of(buffer.length),
     runs: packRuns([{ count: 1, firstBlock: 0, hasChecksums: false }]),
   });
-  await expect(decoders.run(request(Uint8Array.of(0x90, 0, 0, 1, 7)))).rejects.toMatchObject({
+  const shared = (length: number) => new Uint8Array(new SharedArrayBuffer(length));
+  const damaged = shared(5);
+  damaged.set([0x90, 0, 0, 1, 7]);
+  await expect(decoders.run(request(damaged))).rejects.toMatchObject({
     failure: { code: 'NEON_LAYER_CORRUPT', pageIndex: 0 },
   });
-  const plain = new Uint8Array(4 + BLCKSZ);
+  const plain = shared(4 + BLCKSZ);
   plain.set([0x80, 0, 0x20, 0]);
-  expect((await decoders.run(request(plain))).pages.length).toBe(BLCKSZ);
+  const page = makePages(1);
+  plain.set(page, 4);
+  await decoders.run(request(plain));
+  expect(Buffer.from(plain.subarray(0, BLCKSZ)).equals(page)).toBe(true);
 });
 
 test('jobs of a closed pool are rejected', async () => {
   const pool = decodePool();
   await pool[Symbol.asyncDispose]();
-  const job = pool.run({ blobs: new Uint8Array(), lengths: new Uint32Array(), runs: new Uint32Array() });
+  const job = pool.run({ buffer: new Uint8Array(), lengths: new Uint32Array(), runs: new Uint32Array() });
   await expect(job).rejects.toThrow('closed');
 });

@@ -11,6 +11,7 @@ import {
 import type { TimelineView } from '@neon-snapshot/neon-layer';
 import { translatingItems } from '../layer-faults.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
+import { PageBuffers } from '../pages/page-buffers.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
 import type { ExportFile } from './export-files.ts';
 import { partitionEntries } from './partition-entries.ts';
@@ -28,6 +29,7 @@ export interface NeonReaderParts {
   readonly pool: WorkerPool<DecodeRequest, DecodeResult>;
   readonly threadCount: number;
   readonly modifiedAt: Date;
+  readonly warn: (message: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -36,6 +38,8 @@ export class NeonReader implements SnapshotReader {
   readonly info: SnapshotInfo;
   readonly plan: readonly PlannedFile[];
   readonly #parts: NeonReaderParts;
+  readonly #buffers = new PageBuffers();
+  #zeroPages = 0;
 
   constructor(parts: NeonReaderParts) {
     this.info = parts.info;
@@ -54,6 +58,11 @@ export class NeonReader implements SnapshotReader {
   }
 
   async finish(): Promise<SnapshotTrailer> {
+    if (this.#zeroPages > 0) {
+      this.#parts.warn(
+        `${this.#zeroPages} pages of free space and visibility maps could not be made from the layers and are empty; VACUUM makes them anew`,
+      );
+    }
     return { controlFile: this.#parts.controlFile };
   }
 
@@ -72,7 +81,12 @@ export class NeonReader implements SnapshotReader {
       files: run.files,
       view,
       pool,
+      buffers: this.#buffers,
+      postgresMajor: info.postgresMajor,
       hasChecksums: info.dataChecksums,
+      onZeroPages: (count) => {
+        this.#zeroPages += count;
+      },
       jobCountMax: run.jobCountMax,
       modifiedAt,
       signal,

@@ -10,6 +10,7 @@ import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
+import { createValueRedo } from '../redo/value-redo.ts';
 import { NEON_TIME_LINE_ID } from '../write/neon-control.ts';
 import { NEON_MAJORS } from '../write/source-checks.ts';
 import { type ChosenTimeline, chooseTimeline } from './choose-timeline.ts';
@@ -37,6 +38,7 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
       tenant: chosen.tenant,
       timelineId: chosen.timelineId,
       lsn: chosen.lsn,
+      redo: createValueRedo(postgresMajor),
       signal,
     });
     const contents = await readTimelineContents({ view, postgresMajor, signal });
@@ -70,6 +72,7 @@ async function makeReader(context: ReadContext, opened: OpenedTimeline): Promise
     pool: new WorkerPool({ url: decodeWorkerUrl(), count: threadCount }),
     threadCount,
     modifiedAt: context.services.now(),
+    warn,
     signal: context.signal,
   });
 }

@@ -1,7 +1,10 @@
 import { FormatError } from '@neon-snapshot/format-core';
 import type { PageBatch } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, compareRelTags, type RelTag } from '@neon-snapshot/postgres';
+import { codeOfRedo } from '../layer-faults.ts';
+import { type ChangedPages, packChangedPages, transferOf } from '../pages/changed-pages.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
+import type { PageBuffers } from '../pages/page-buffers.ts';
 import { type PageRun, packRuns } from '../pages/page-slot.ts';
 import { WorkerJobError, type WorkerPool } from '../pages/worker-pool.ts';
 import type { RelationSegment } from './export-files.ts';
@@ -9,17 +12,21 @@ import type { RelationSegment } from './export-files.ts';
 /** Pages of one segment, decoded and ready to be written. */
 export interface SegmentPages {
   readonly segment: RelationSegment;
-  /** The receiver's own. */
+  /** The receiver's own; shared memory that is used again once it was released. */
   readonly pages: Uint8Array;
 }
 
 export interface PageStreamOptions {
   /** Segments of one partition that have blocks, in key order. */
   readonly segments: readonly RelationSegment[];
-  /** Stored pages of their key range; may hold more than is asked for. */
+  /** Stored pages of their key range, in memory of `buffers`; may hold more than is asked for. */
   readonly batches: AsyncIterable<PageBatch>;
   readonly pool: WorkerPool<DecodeRequest, DecodeResult>;
+  readonly buffers: PageBuffers;
+  readonly postgresMajor: number;
   readonly hasChecksums: boolean;
+  /** Is told how many pages of free space and visibility maps could not be made and are zero. */
+  readonly onZeroPages: (count: number) => void;
   /** Batches with the threads at a time. */
   readonly jobCountMax: number;
 }
@@ -32,22 +39,41 @@ export async function* streamPages(
   options: PageStreamOptions,
 ): AsyncGenerator<SegmentPages, void, undefined> {
   const cursor = new SegmentCursor(options.segments);
-  const jobs: { readonly wanted: WantedPages; readonly result: Promise<DecodeResult> }[] = [];
+  const { buffers } = options;
+  const jobs: {
+    readonly wanted: WantedPages;
+    readonly buffer: Uint8Array;
+    readonly result: Promise<DecodeResult>;
+  }[] = [];
   const oldest = async function* () {
     const job = jobs.shift();
     if (job === undefined) return;
-    const { pages } = await job.result.catch((error: unknown) => {
+    const { zeroCount } = await job.result.catch((error: unknown) => {
       throw damagedPage(error, job.wanted);
     });
-    yield* cutPieces(pages, job.wanted.pieces);
+    if (zeroCount > 0) options.onZeroPages(zeroCount);
+    const { pieces } = job.wanted;
+    const chunks = buffers.cut(
+      job.buffer,
+      pieces.map(({ count }) => count * BLCKSZ),
+    );
+    for (const { segment } of pieces) {
+      const { value } = chunks.next();
+      if (value !== undefined) yield { segment, pages: value };
+    }
   };
   for await (const batch of options.batches) {
-    const wanted = cursor.select(batch, options.hasChecksums);
-    if (wanted.runs.length === 0) continue;
-    const { blobs, lengths, runs } = wanted;
-    const result = options.pool.run({ blobs, lengths, runs: packRuns(runs) }, [blobs.buffer, lengths.buffer]);
+    const wanted = cursor.select(batch, options);
+    const buffer = new Uint8Array(batch.blobs.buffer);
+    if (wanted.runs.length === 0) {
+      buffers.giveBack(buffer);
+      continue;
+    }
+    const { lengths, runs, changed } = wanted;
+    const transfer = [lengths.buffer, ...transferOf(changed)];
+    const result = options.pool.run({ buffer, lengths, runs: packRuns(runs), changed }, transfer);
     result.catch(() => undefined);
-    jobs.push({ wanted, result });
+    jobs.push({ wanted, buffer, result });
     if (jobs.length >= options.jobCountMax) yield* oldest();
   }
   cursor.assertEnd();
@@ -61,20 +87,11 @@ interface Piece {
 
 /** What of a batch is asked for. */
 interface WantedPages {
-  /** Own memory of both: they are handed over to a thread. */
-  readonly blobs: Uint8Array<ArrayBuffer>;
+  /** Own memory: it is handed over to a thread. */
   readonly lengths: Uint32Array<ArrayBuffer>;
   readonly runs: readonly PageRun[];
+  readonly changed: ChangedPages | undefined;
   readonly pieces: readonly Piece[];
-}
-
-function* cutPieces(pages: Uint8Array, pieces: readonly Piece[]): Generator<SegmentPages, void, undefined> {
-  let start = 0;
-  for (const { segment, count } of pieces) {
-    const end = start + count * BLCKSZ;
-    yield { segment, pages: pages.subarray(start, end) };
-    start = end;
-  }
 }
 
 /** Where in the list of segments the next page belongs. */
@@ -88,7 +105,10 @@ class SegmentCursor {
     this.#segments = segments;
   }
 
-  select(batch: PageBatch, hasChecksums: boolean): WantedPages {
+  select(
+    batch: PageBatch,
+    { hasChecksums, postgresMajor }: { readonly hasChecksums: boolean; readonly postgresMajor: number },
+  ): WantedPages {
     const kept: number[] = [];
     const pieces: { segment: RelationSegment; count: number }[] = [];
     const runs: { count: number; firstBlock: number; hasChecksums: boolean }[] = [];
@@ -109,7 +129,8 @@ class SegmentCursor {
         }
       }
     }
-    return { ...pickBlobs(batch, kept), runs, pieces };
+    const changed = packChangedPages(batch, { kept, postgresMajor });
+    return { lengths: keepBlobs(batch, kept), runs, changed, pieces };
   }
 
   assertEnd(): void {
@@ -134,25 +155,24 @@ class SegmentCursor {
   }
 }
 
-/** The blobs of the kept pages; the batch itself when all are kept. */
-function pickBlobs(
+/** Moves the blobs of the kept pages together; their lengths. */
+function keepBlobs(
   { blobs, lengths, pageCount }: PageBatch,
   kept: readonly number[],
-): Pick<WantedPages, 'blobs' | 'lengths'> {
-  if (kept.length === pageCount) return { blobs, lengths };
-  const offsets = new Uint32Array(pageCount + 1);
-  for (let page = 0; page < pageCount; page += 1) {
-    offsets[page + 1] = (offsets[page] ?? 0) + (lengths[page] ?? 0);
-  }
-  const keptLengths = Uint32Array.from(kept, (page) => lengths[page] ?? 0);
-  const keptBlobs = new Uint8Array(keptLengths.reduce((sum, length) => sum + length, 0));
+): Uint32Array<ArrayBuffer> {
+  if (kept.length === pageCount) return lengths;
+  const keptLengths = new Uint32Array(kept.length);
+  let page = 0;
+  let offset = 0;
   let end = 0;
-  for (const page of kept) {
-    const blob = blobs.subarray(offsets[page], offsets[page + 1]);
-    keptBlobs.set(blob, end);
-    end += blob.length;
+  for (const [index, keptPage] of kept.entries()) {
+    for (; page < keptPage; page += 1) offset += lengths[page] ?? 0;
+    const length = lengths[keptPage] ?? 0;
+    blobs.copyWithin(end, offset, offset + length);
+    keptLengths[index] = length;
+    end += length;
   }
-  return { blobs: keptBlobs, lengths: keptLengths };
+  return keptLengths;
 }
 
 /** Names the page that a thread could not decode. */
@@ -166,11 +186,12 @@ function damagedPage(error: unknown, { pieces, runs }: WantedPages): unknown {
   });
   const path = pieces[index]?.segment.path;
   const block = (runs[index]?.firstBlock ?? 0) + page;
+  const { code } = error.failure;
   return new FormatError({
-    code: 'FORMAT_INVALID',
+    code: codeOfRedo(code) ?? 'FORMAT_INVALID',
     operation: 'read pages',
-    message: `The stored page of block ${block} of ${path} is damaged: ${error.message}`,
-    context: { path, block },
+    message: `Block ${block} of ${path} cannot be made from what the layers hold: ${error.message}`,
+    context: { path, block, fault: code },
     cause: error,
   });
 }

@@ -12,6 +12,7 @@ import {
 import { BLCKSZ } from '@neon-snapshot/postgres';
 import { translatingItems } from '../layer-faults.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
+import type { PageBuffers } from '../pages/page-buffers.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
 import type { ExportFile, RelationSegment, SlruSegment } from './export-files.ts';
 import { type SegmentPages, streamPages } from './page-stream.ts';
@@ -20,7 +21,10 @@ export interface PartitionSource {
   readonly files: readonly ExportFile[];
   readonly view: TimelineView;
   readonly pool: WorkerPool<DecodeRequest, DecodeResult>;
+  readonly buffers: PageBuffers;
+  readonly postgresMajor: number;
   readonly hasChecksums: boolean;
+  readonly onZeroPages: (count: number) => void;
   readonly jobCountMax: number;
   readonly modifiedAt: Date;
   readonly signal?: AbortSignal | undefined;
@@ -33,7 +37,10 @@ export async function* partitionEntries(source: PartitionSource): AsyncGenerator
     segments,
     batches: readBatches(source, segments),
     pool: source.pool,
+    buffers: source.buffers,
+    postgresMajor: source.postgresMajor,
     hasChecksums: source.hasChecksums,
+    onZeroPages: source.onZeroPages,
     jobCountMax: source.jobCountMax,
   });
   try {
@@ -52,10 +59,11 @@ function hasPages(file: ExportFile): file is RelationSegment {
 }
 
 async function* readBatches(
-  { view, signal }: PartitionSource,
+  { view, buffers, signal }: PartitionSource,
   segments: readonly RelationSegment[],
 ): AsyncGenerator<PageBatch, void, undefined> {
-  for (const range of keyRanges(segments)) yield* view.readPages(range, { signal });
+  const memory = () => buffers.take();
+  for (const range of keyRanges(segments)) yield* view.readPages(range, { memory, signal });
 }
 
 /** Ranges of keys with the pages of the segments and, but for stale ones, nothing else. */

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { SnapshotReader } from '@neon-snapshot/format-core';
 import { parseRelationPath } from '@neon-snapshot/postgres';
 
@@ -10,6 +10,8 @@ export interface FileDigest {
   readonly sha256: string;
   /** With `pd_checksum` of every page zeroed. */
   readonly sha256WithoutChecksums: string;
+  /** With `pd_lsn` zeroed too. */
+  readonly sha256WithoutLsns: string;
 }
 
 /** Digests of all files that a reader yields, by path. */
@@ -32,18 +34,27 @@ export async function digestFiles(
 
 async function digest(body: AsyncIterable<Uint8Array>, isRelation: boolean): Promise<FileDigest> {
   const plain = createHash('sha256');
-  const masked = createHash('sha256');
+  const withoutChecksums = createHash('sha256');
+  const withoutLsns = createHash('sha256');
   let bytes = 0;
   for await (const chunk of body) {
     plain.update(chunk);
-    updateMasked(masked, chunk, isRelation);
+    const copy = Uint8Array.from(chunk);
+    if (isRelation) clearFields(copy, 8, 10);
+    withoutChecksums.update(copy);
+    if (isRelation) clearFields(copy, 0, 8);
+    withoutLsns.update(copy);
     bytes += chunk.length;
   }
-  return { bytes, sha256: plain.digest('hex'), sha256WithoutChecksums: masked.digest('hex') };
+  return {
+    bytes,
+    sha256: plain.digest('hex'),
+    sha256WithoutChecksums: withoutChecksums.digest('hex'),
+    sha256WithoutLsns: withoutLsns.digest('hex'),
+  };
 }
 
-function updateMasked(hash: Hash, chunk: Uint8Array, isRelation: boolean): void {
-  const copy = Uint8Array.from(chunk);
-  if (isRelation) for (let page = 0; page < copy.length; page += PAGE) copy.fill(0, page + 8, page + 10);
-  hash.update(copy);
+/** Zeroes bytes `[start, end)` of every page. */
+function clearFields(pages: Uint8Array, start: number, end: number): void {
+  for (let page = 0; page < pages.length; page += PAGE) pages.fill(0, page + start, page + end);
 }
