@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { StorageError } from '@neon-snapshot/storage-core';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { addAnswerLimit } from './answer-limit.ts';
 import type { S3Config } from './config.ts';
 import { resolveCredentials } from './credentials.ts';
 import type { S3StorageOptions } from './options.ts';
@@ -42,6 +43,7 @@ export async function createClient(options: S3StorageOptions, config: S3Config):
     region: region ?? discoveredRegion(config.bucket, clientConfig),
   });
   addHeaderMiddleware(client, config);
+  addAnswerLimit(client);
   return { client, credentials: credentials.description };
 }
 

@@ -2,6 +2,7 @@ import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { isStorageError, StorageError, type StorageErrorCode } from '@neon-snapshot/storage-core';
 import { plainEtag, type S3Context, target } from './context.ts';
 import { customerKeyFields } from './encryption.ts';
+import { notFromS3Error } from './not-from-s3.ts';
 import type { AttemptHistory } from './requester.ts';
 
 /** One put with its conditions. */
@@ -45,6 +46,7 @@ export async function commitWrite(
     if (result.etag !== undefined) return result;
     // Ceph 16 leaves the ETag of a completed multipart upload empty.
     const found = await headForWrite(context, write);
+    if (found?.etag === undefined) throw notFromS3Error(context, { operation: 'put', key: write.key });
     return found?.writeId === write.writeId ? plainEtag(found.etag) : {};
   };
   const { dialect } = context;

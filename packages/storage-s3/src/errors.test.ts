@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { type S3TestServerOptions, startS3TestServer } from '@neon-snapshot/s3-test-server';
 import type { Storage } from '@neon-snapshot/storage-core';
@@ -142,3 +144,64 @@ test.each([
   const error = await failureOf(served.storage.put('key', new Uint8Array(3)));
   expect(error).toMatchObject({ code, retryable });
 });
+
+const CONSOLE_PAGE = '<html><body>Welcome</body></html>';
+
+test.each([
+  ['200 with a page', 200, CONSOLE_PAGE],
+  ['200 with nothing', 200, ''],
+  ['200 with JSON', 200, '{"ok":true}'],
+  ['302 to a login', 302, ''],
+  ['400 with a page', 400, CONSOLE_PAGE],
+  ['404', 404, ''],
+])('A web server that answers %s is not taken for S3: nothing is "stored" there', async (_, status, page) => {
+  await using web = await serveHttp((_request, response) => {
+    response.writeHead(status, { 'content-type': 'text/html', location: '/login' });
+    response.end(page);
+  });
+  await using served = await serve({ endpoint: web.endpoint });
+  const listing = failureOf(Array.fromAsync(served.storage.list()));
+  expect((await listing).message).toMatch(/S3 endpoint|endpoint of the S3 API/);
+  const put = await failureOf(served.storage.put('key', new Uint8Array(3)));
+  expect(put).toMatchObject({ retryable: false });
+});
+
+test('An answer without an end is given up at its limit', async () => {
+  const chunk = Buffer.alloc(2 ** 20, '<');
+  await using web = await serveHttp((_request, response) => {
+    const send = (): void => {
+      while (!response.destroyed && response.write(chunk));
+    };
+    response.on('drain', send);
+    send();
+  });
+  await using served = await serve({ endpoint: web.endpoint });
+  const error = await failureOf(Array.fromAsync(served.storage.list()));
+  expect(error.message).toContain('more than 16777216 bytes');
+});
+
+test('A server that takes connections and says nothing is given up after one wait', async () => {
+  await using web = await serveHttp(() => undefined);
+  await using served = await serve({ endpoint: web.endpoint, idleTimeoutMs: 200 });
+  const error = await failureOf(Array.fromAsync(served.storage.list()));
+  expect(error).toMatchObject({ code: 'STORAGE_TIMEOUT', context: { endpoint: web.endpoint } });
+  expect(served.delays).toEqual([]);
+});
+
+async function serveHttp(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<AsyncDisposable & { readonly endpoint: string }> {
+  const server = createServer(answer);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

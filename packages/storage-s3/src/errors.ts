@@ -77,11 +77,19 @@ function serviceFailure(
     byCode(sdk, place, facts, where) ??
     byStatus(sdk, sdk.status, place, facts, where) ?? {
       code: 'STORAGE_IO',
-      message: `${place.operation} of ${where} failed: ${facts.endpoint} answered ${sdk.status} ${sdk.code}: ${sdk.message}`,
+      message: strangeAnswer(sdk, place, facts, where),
     }
   );
 }
 
+/** An answer without S3's error document has code and message of the SDK's own making, which tell a user nothing. */
+function strangeAnswer(sdk: SdkError, place: S3Place, facts: S3ErrorFacts, where: string): string {
+  const what = `${place.operation} of ${where} failed: ${facts.endpoint} answered ${sdk.status}`;
+  if (sdk.code !== 'Unknown' && !NOT_FROM_S3.test(sdk.message)) return `${what} ${sdk.code}: ${sdk.message}`;
+  return `${what} with something that is not from S3; is it the endpoint of the S3 API?`;
+}
+
+const NOT_FROM_S3 = /^(UnknownError$|.*Deserialization error)/s;
 const THROTTLED = new Set([
   'SlowDown',
   'Throttling',
@@ -172,6 +180,16 @@ function byStatus(
     return {
       code: 'STORAGE_IO',
       message: `${facts.endpoint} answered 400 to head of ${where}, where no reason can be given; a wrong session token or region looks like this (used: ${facts.credentials})`,
+    };
+  if (status === 404 && place.operation === 'list')
+    return {
+      code: 'STORAGE_BUCKET_NOT_FOUND',
+      message: `${facts.endpoint} answered 404 to list of ${where}: either there is no bucket ${facts.bucket}, or it is no S3 endpoint`,
+    };
+  if (status >= 300 && status < 400)
+    return {
+      code: 'STORAGE_IO',
+      message: `${facts.endpoint} redirects ${place.operation} of ${where} (${status}); is it the endpoint of the S3 API, not of a web console?`,
     };
   if (status === 404) return { code: 'STORAGE_NOT_FOUND', message: `there is no object ${where}` };
   if (status === 409)

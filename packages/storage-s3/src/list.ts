@@ -1,6 +1,7 @@
 import { ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { type ListOptions, type ListPage, type ObjectInfo, StorageError } from '@neon-snapshot/storage-core';
 import { plainEtag, type S3Context } from './context.ts';
+import { notFromS3Error } from './not-from-s3.ts';
 
 /** Pages of ListObjectsV2. A page that says there is more without saying where is an error, never the end. */
 export async function* listObjects(context: S3Context, options: ListOptions): AsyncGenerator<ListPage> {
@@ -27,6 +28,7 @@ export async function* listObjects(context: S3Context, options: ListOptions): As
           callOptions,
         ),
     );
+    if (!isListing(output)) throw notFromS3Error(context, { operation: 'list' });
     context.dialect.bucketSeen = true;
     const page = readPage(output, keyPrefix, straddled);
     const next = output.IsTruncated === true ? output.NextContinuationToken : undefined;
@@ -59,6 +61,11 @@ async function straddledPrefix(context: S3Context, options: ListOptions): Promis
     ),
   );
   return (output.Contents ?? []).length > 0 ? folded : undefined;
+}
+
+/** The SDK reads any XML, and an empty body, as a listing without objects. */
+function isListing(output: ListObjectsV2CommandOutput): boolean {
+  return output.Name !== undefined || output.KeyCount !== undefined || output.IsTruncated !== undefined;
 }
 
 function readPage(

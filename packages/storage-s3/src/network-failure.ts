@@ -1,4 +1,5 @@
 export interface NetworkFailure {
+  /** `unreachable`: no request can have arrived. */
   readonly kind: 'unreachable' | 'broken' | 'timeout' | 'certificate';
   readonly code: string;
   /** Goes on after the endpoint's name. */
@@ -12,9 +13,12 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'is not reachable from here (no route to the host)',
   ENETUNREACH: 'is not reachable from here (no route to the network)',
   EADDRNOTAVAIL: 'is not reachable from here (no local address)',
+  EPROTO: 'does not speak TLS; is it an http:// endpoint?',
 };
-const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE', 'EPROTO']);
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE']);
 const TIMEOUTS = new Set(['ETIMEDOUT', 'ESOCKETTIMEDOUT', 'TimeoutError']);
+/** The SDK's words for a connection that was not established in time, which has no code of its own. */
+const NO_CONNECTION = /did not establish a connection|without establishing a connection/;
 const CERTIFICATE =
   /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_.*|CERT_.*|ERR_TLS_.*|HOSTNAME_MISMATCH)$/;
 
@@ -24,7 +28,16 @@ export function networkFailure(error: unknown): NetworkFailure | undefined {
   const code = codeOf(error);
   const unreachable = UNREACHABLE[code];
   if (unreachable !== undefined) return { kind: 'unreachable', code, message: unreachable };
-  if (TIMEOUTS.has(code) || error.name === 'TimeoutError')
+  if (NO_CONNECTION.test(error.message))
+    return { kind: 'unreachable', code, message: 'did not accept a connection in time; check host and port' };
+  if (code.startsWith('HPE_'))
+    return {
+      kind: 'unreachable',
+      code,
+      message: `does not speak HTTP (${error.message}); check the port, and whether it is an https:// endpoint`,
+    };
+  // The SDK names a reset connection a TimeoutError too: the code goes first.
+  if (TIMEOUTS.has(code) || (error.name === 'TimeoutError' && !BROKEN.has(code)))
     return { kind: 'timeout', code, message: `did not answer in time: ${error.message}` };
   if (CERTIFICATE.test(code))
     return {
@@ -36,10 +49,7 @@ export function networkFailure(error: unknown): NetworkFailure | undefined {
     return {
       kind: 'broken',
       code,
-      message:
-        code === 'EPROTO'
-          ? 'does not speak TLS; is it an http:// endpoint?'
-          : `broke the connection (${code || error.message})`,
+      message: `broke the connection (${code || error.message})`,
     };
   return undefined;
 }

@@ -30,9 +30,15 @@ export function createRequester(options: {
   readonly clock: RetryClock;
 }): Requester {
   const { client, facts, retry, clock } = options;
-  const translate: Requester['translate'] = (error, place) => translateError(error, place, facts);
+  let hasAnswered = false;
+  const translate: Requester['translate'] = (error, place) => {
+    const translated = translateError(error, place, facts);
+    hasAnswered ||= translated.context.status !== undefined;
+    return translated;
+  };
   const pause: Requester['pause'] = async (repeat, error, place, retriesMax = retry.retriesMax) => {
-    const delayMs = retryDelayMs(repeat, error, { ...retry, retriesMax }, () => clock.random());
+    const state = { repeat, hasAnswered, random: () => clock.random() };
+    const delayMs = retryDelayMs(error, { ...retry, retriesMax }, state);
     if (delayMs === undefined) throw error;
     try {
       await clock.sleep(delayMs, place.signal);
@@ -50,7 +56,9 @@ export function createRequester(options: {
       for (let attempt = 1; ; attempt++) {
         try {
           if (place.signal?.aborted) throw place.signal.reason;
-          return await request(client, callOptions);
+          const output = await request(client, callOptions);
+          hasAnswered = true;
+          return output;
         } catch (cause) {
           if (!isCorrected && isClockCorrected(cause)) {
             isCorrected = true;

@@ -11,8 +11,10 @@ const failure = (options: Partial<StorageErrorOptions> = {}) =>
     retryable: true,
     ...options,
   });
-const delays = (error: StorageError, random = 1) =>
-  Array.from({ length: 11 }, (_, index) => retryDelayMs(index + 1, error, config, () => random));
+const delays = (error: StorageError, random = 1, hasAnswered = true) =>
+  Array.from({ length: 11 }, (_, index) =>
+    retryDelayMs(error, config, { repeat: index + 1, hasAnswered, random: () => random }),
+  );
 
 test('Waits double up to ten seconds, with full jitter, and end', () => {
   expect(delays(failure())).toEqual([
@@ -39,7 +41,15 @@ test('A throttled request waits longer, and never less than Retry-After', () => 
   expect(delays(hostile, 0)[0]).toBe(60_000);
 });
 
-test('What can not succeed is not tried again; an unreachable endpoint only three times', () => {
+test('What can not succeed is not tried again', () => {
   expect(delays(failure({ retryable: false }))[0]).toBeUndefined();
-  expect(delays(failure({ context: { unreachable: true } })).indexOf(undefined)).toBe(3);
+});
+
+test('An endpoint that never answered is given up early, one that did is waited for', () => {
+  const unreachable = failure({ context: { unreachable: true } });
+  expect(delays(unreachable, 1, false).indexOf(undefined)).toBe(2);
+  expect(delays(unreachable, 1, true).indexOf(undefined)).toBe(10);
+  const silent = failure({ code: 'STORAGE_TIMEOUT' });
+  expect(delays(silent, 1, false)[0]).toBeUndefined();
+  expect(delays(silent, 1, true)[0]).toBe(100);
 });

@@ -24,21 +24,32 @@ export const systemClock: RetryClock = {
 const BASE_DELAY_MS = 100;
 const DELAY_MAX_MS = 10_000;
 const RETRY_AFTER_MAX_MS = 60_000;
-/** A name that does not resolve or a port where nobody listens is seldom cured by waiting. */
-const UNREACHABLE_RETRIES_MAX = 3;
+/**
+ * Before the server has answered a first time, a wrong address is likelier than a hiccup, and waiting seldom cures it. With
+ * the default timeouts the user hears within 30 s where no connection is made, and within a minute from a server that is silent.
+ */
+const FIRST_CONTACT_RETRIES_MAX = 2;
+
+export interface RetryState {
+  /** Number of the repeat to come, from 1. */
+  readonly repeat: number;
+  /** The server has answered some request of this storage, if only with an error. */
+  readonly hasAnswered: boolean;
+  /** 0 ≤ x < 1. */
+  random(): number;
+}
 
 /**
- * Wait before repeat number `repeat` (from 1), or undefined when there is none. Full jitter on an exponential bound;
- * a throttled request starts at a higher bound and never comes back before the server's `Retry-After`.
+ * Wait before the repeat, or undefined when there is none. Full jitter on an exponential bound; a throttled request starts at
+ * a higher bound and never comes back before the server's `Retry-After`.
  */
 export function retryDelayMs(
-  repeat: number,
   error: StorageError,
   config: RetryConfig,
-  random: () => number,
+  { repeat, hasAnswered, random }: RetryState,
 ): number | undefined {
   if (!error.retryable) return undefined;
-  const repeatsMax = error.context.unreachable === true ? UNREACHABLE_RETRIES_MAX : config.retriesMax;
+  const repeatsMax = hasAnswered ? config.retriesMax : firstContactRetriesMax(error);
   if (repeat > Math.min(repeatsMax, config.retriesMax)) return undefined;
   if (error.code !== 'STORAGE_THROTTLED')
     return random() * Math.min(DELAY_MAX_MS, BASE_DELAY_MS * 2 ** (repeat - 1));
@@ -46,4 +57,8 @@ export function retryDelayMs(
   const retryAfter = error.context.retryAfterSeconds;
   const floor = typeof retryAfter === 'number' ? Math.min(retryAfter * 1000, RETRY_AFTER_MAX_MS) : 0;
   return floor + random() * bound;
+}
+
+function firstContactRetriesMax(error: StorageError): number {
+  return error.code === 'STORAGE_TIMEOUT' ? 0 : FIRST_CONTACT_RETRIES_MAX;
 }
