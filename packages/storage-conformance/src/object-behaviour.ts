@@ -81,6 +81,15 @@ export function describeObjects(kitTest: KitTest): void {
       expect(await readObject(storage, 'reused')).toEqual(expected);
     });
 
+    kitTest('what was put may change afterwards, a Buffer too, and so may what was read', async (storage) => {
+      const bytes = Buffer.from(patternBytes(5000));
+      const expected = Uint8Array.from(bytes);
+      await storage.put('kept', bytes);
+      bytes.fill(0);
+      for await (const chunk of (await storage.get('kept')).body) chunk.fill(1);
+      expect(await readObject(storage, 'kept')).toEqual(expected);
+    });
+
     kitTest('a chunk that was read is not touched by later reads', async (storage) => {
       const bytes = patternBytes(3 * MEGABYTE);
       await storage.put('chunks', bytes);

@@ -103,7 +103,8 @@ class MemoryStorage implements Storage {
   async put(key: string, body: PutBody, options: PutOptions = {}): Promise<PutResult> {
     const sizeBytes = body instanceof Uint8Array ? body.byteLength : undefined;
     assertValidPut({ url: this.url, capability: this.capability, key, sizeBytes, options });
-    const bytes = body instanceof Uint8Array ? body.slice() : await this.#collect(key, body, options);
+    const bytes =
+      body instanceof Uint8Array ? Uint8Array.from(body) : await this.#collect(key, body, options);
     throwIfAborted(options.signal, { operation: 'put', key });
     this.#assertCondition(key, options);
     return this.#store(key, bytes);
@@ -149,7 +150,8 @@ class MemoryStorage implements Storage {
     let foundBytes = 0;
     for await (const chunk of body) {
       throwIfAborted(options.signal, { operation: 'put', key });
-      chunks.push(chunk.slice());
+      // Not `slice`: that of a Buffer is a view.
+      chunks.push(Uint8Array.from(chunk));
       foundBytes += chunk.byteLength;
     }
     const expectedBytes = key.endsWith('/') ? 0 : options.sizeBytes;
