@@ -1,6 +1,7 @@
 import type { PluginIdentity, Storage } from '@neon-snapshot/storage-core';
 import type { ProgressListener } from './progress.ts';
 import type { PlannedFile, SnapshotInfo, SnapshotPartition } from './snapshot.ts';
+import type { VerifyContext, VerifyReport } from './verification.ts';
 import type { LeaseRequest, WriteLease } from './write-lease.ts';
 
 /** What a `format-*` package exports as `plugin`. */
@@ -15,6 +16,12 @@ export interface FormatPlugin extends PluginIdentity {
   detect(storage: Storage, options?: { readonly signal?: AbortSignal | undefined }): Promise<Detection>;
   /** Opens the snapshot. Reads its facts and its plan, no relation file. Errors: `FormatError`, `StorageError`. */
   openReader(context: ReadContext): Promise<SnapshotReader>;
+  /**
+   * Checks the snapshots that the read options name: one, or all where they name none. What is wrong with them is in the report;
+   * it rejects only when they cannot be looked at (`FORMAT_NOT_FOUND`, `StorageError`). Absent: whoever wants to know reads the
+   * snapshot with {@link openReader} and `verifyStream`.
+   */
+  verify?(context: VerifyContext): Promise<VerifyReport>;
   /** Checks that the snapshot described can be held and the destination can be written. Writes nothing. */
   openWriter(context: WriteContext): Promise<SnapshotWriter>;
 }

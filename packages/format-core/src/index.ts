@@ -24,6 +24,7 @@ export type {
 export { FormatError, type FormatErrorCode, type FormatErrorOptions, isFormatError } from './format-error.ts';
 export { assertKnownOptions, booleanOption, listOption, stringOption } from './format-options.ts';
 export { createFormatServices } from './format-services.ts';
+export { type CheckedPages, PageCheck } from './page-check.ts';
 export { corruptPageError, type PageFault, PageFaultPolicy } from './page-error.ts';
 export { type PageRunOptions, pageRuns } from './page-runs.ts';
 export type { ProgressEvent, ProgressListener } from './progress.ts';
@@ -42,4 +43,13 @@ export type {
   SnapshotPartition,
   Tablespace,
 } from './snapshot.ts';
+export {
+  VERIFY_FINDINGS_MAX,
+  VerifyCollector,
+  type VerifyContext,
+  type VerifyFinding,
+  type VerifyLevel,
+  type VerifyReport,
+} from './verification.ts';
+export { type VerifyStreamOptions, verifyStream } from './verify-stream.ts';
 export type { LeaseRequest, WriteLease } from './write-lease.ts';

@@ -3,6 +3,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { listTenantIds } from './catalog/timelines.ts';
 import { READ_OPTIONS, WRITE_OPTIONS } from './options.ts';
 import { openReader } from './read/open-reader.ts';
+import { verify } from './verify/verify.ts';
 import { openWriter } from './write/open-writer.ts';
 import { NEON_MAJORS } from './write/source-checks.ts';
 
@@ -23,6 +24,7 @@ export const plugin: FormatPlugin = {
   detect,
   openReader,
   openWriter,
+  verify,
 };
 
 async function detect(
