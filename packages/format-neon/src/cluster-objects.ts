@@ -47,6 +47,14 @@ export function configurationFileKey(tenantId: string, path: string): string {
   return `${clusterPrefix(tenantId)}files/${path}`;
 }
 
+/** Every object that an import may have put there. */
+export function clusterObjectKeys(tenantId: string): string[] {
+  return [
+    clusterFactsKey(tenantId),
+    ...CONFIGURATION_FILES.map((path) => configurationFileKey(tenantId, path)),
+  ];
+}
+
 export function encodeClusterFacts(facts: ClusterFacts): Uint8Array {
   const json = {
     version: CLUSTER_JSON_VERSION,

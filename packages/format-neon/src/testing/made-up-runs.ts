@@ -20,11 +20,12 @@ export async function write(
   storage: Storage,
   options: FormatOptions = IDS,
   signal?: AbortSignal,
+  { clockOffsetMs = 0, concurrency = 2 } = {},
 ) {
-  const { services, warnings } = testServices();
+  const { services, warnings } = testServices({ clockOffsetMs });
   const source = describeSource(reader, 'made-up');
-  const writer = await plugin.openWriter({ storage, options, services, concurrency: 2, source, signal });
-  const result = await copySnapshot({ reader, writer, concurrency: 2, signal });
+  const writer = await plugin.openWriter({ storage, options, services, concurrency, source, signal });
+  const result = await copySnapshot({ reader, writer, concurrency, signal });
   return { result, warnings };
 }
 

@@ -15,6 +15,7 @@ import {
   createPageChecksums,
   encodeControlFile,
   lsn,
+  parseRelationPath,
   RELMAP_SIZE,
   RELSEG_BLOCKS,
   ZERO_LSN,
@@ -32,6 +33,8 @@ export interface MadeUpOptions {
   readonly timeLineId?: number;
   /** Further files; they replace those of the cluster. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
+  /** Leave out all relations: an import then needs no thread. */
+  readonly withoutRelations?: boolean;
   readonly info?: Partial<SnapshotInfo>;
   readonly control?: Partial<ControlFile>;
   /** Called for each file before its body is read. */
@@ -45,7 +48,11 @@ const WAL_SEGMENT_BYTES = 16 * 1024 * 1024;
 
 export function makeSnapshot(options: MadeUpOptions = {}): MadeUpSnapshot {
   const { major = 17, dataChecksums = true, timeLineId = 1 } = options;
-  const files = new Map(Object.entries({ ...clusterFiles(major), ...options.files }));
+  const files = new Map(
+    Object.entries({ ...clusterFiles(major), ...options.files }).filter(
+      ([path]) => options.withoutRelations !== true || parseRelationPath(path) === undefined,
+    ),
+  );
   const plan = sortCanonically([...files].map(([path, bytes]) => ({ path, sizeBytes: bytes.length })));
   const info: SnapshotInfo = {
     systemIdentifier: SYSTEM_IDENTIFIER,

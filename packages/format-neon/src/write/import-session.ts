@@ -1,5 +1,6 @@
 import { isFormatError, type WriteContext, type WriteLease } from '@neon-snapshot/format-core';
 import { indexObjectKey, layerObjectKey, UNSHARDED } from '@neon-snapshot/neon-layer';
+import { clusterObjectKeys } from '../cluster-objects.ts';
 import type { WriteOptions } from '../options.ts';
 import { claimDestination, dropClaim } from './claim-destination.ts';
 import type { ImportChoice } from './find-import.ts';
@@ -33,6 +34,8 @@ export interface RunningImport extends ImportIds {
   readonly lease: WriteLease | undefined;
   /** What earlier runs have stored. */
   readonly earlierLayers: readonly StoredLayer[];
+  /** Set before the index is put, and taken back where somebody else's was there. */
+  hasPutIndex: boolean;
 }
 
 /** Where the index of this import lies: no other writer has its generation. */
@@ -106,9 +109,9 @@ export class ImportSession {
 
   /**
    * Removes everything that this import and the runs before it have put, the index first, without which nothing is visible.
-   * Where another writer has taken over, all but that is now its own. `otherKeys`: of the objects that are no layers.
+   * Where another writer has taken over, all but that is now its own.
    */
-  async abandon(otherKeys: ReadonlySet<string>): Promise<void> {
+  async abandon(): Promise<void> {
     await this.#begun?.catch(() => undefined);
     const running = this.#running;
     if (running === undefined) return;
@@ -117,11 +120,10 @@ export class ImportSession {
     const { publisher, earlierLayers, lease } = running;
     await publisher.settle();
     try {
-      const indexKey = indexKeyOf(running);
-      if (otherKeys.has(indexKey)) await storage.delete([indexKey]);
+      if (running.hasPutIndex) await storage.delete([indexKeyOf(running)]);
       await lease?.assertHeld();
       const layers = new Set([...publisher.keys(), ...earlierLayers.map(({ key }) => key)]);
-      await storage.delete([...otherKeys, ...layers, journalKey(running)]);
+      await storage.delete([...clusterObjectKeys(running.tenantId), ...layers, journalKey(running)]);
       if (choice.needsClaim) await dropClaim(storage, running);
       await lease?.release({ forget: true });
     } catch (error) {
@@ -150,7 +152,7 @@ export class ImportSession {
         putCountMax: LAYER_PUTS_MAX,
         signal: lease === undefined ? signal : AbortSignal.any([signal, lease.signal]),
       });
-      this.#running = { ...ids, generation, publisher, lease, earlierLayers };
+      this.#running = { ...ids, generation, publisher, lease, earlierLayers, hasPutIndex: false };
       return this.#running;
     } catch (error) {
       await this.#giveUp(lease, error);

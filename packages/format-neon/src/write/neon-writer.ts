@@ -41,7 +41,6 @@ export class NeonWriter implements SnapshotWriter {
   readonly #parts: NeonWriterParts;
   readonly #held = new Map<string, Uint8Array>();
   readonly #streamed = new Set<string>();
-  readonly #ownKeys = new Set<string>();
   #isClosed = false;
 
   constructor(parts: NeonWriterParts) {
@@ -63,7 +62,7 @@ export class NeonWriter implements SnapshotWriter {
     const { abortController, pool, session } = this.#parts;
     abortController.abort(new Error('the import was aborted'));
     await pool[Symbol.asyncDispose]();
-    await session.abandon(this.#ownKeys);
+    await session.abandon();
   }
 
   async #writePartition(partition: SnapshotPartition): Promise<void> {
@@ -92,14 +91,13 @@ export class NeonWriter implements SnapshotWriter {
     faults.summarize();
     const running = await session.begin();
     const { publisher, tenantId, timelineId, generation } = running;
-    const bytesWritten = await translating(() =>
+    const { bytes, objects } = await translating(() =>
       publishTimeline({
         ...this.#parts,
         running,
         signal: this.#parts.abortController.signal,
         held: this.#held,
         controlFile: trailer.controlFile,
-        ownKeys: this.#ownKeys,
       }),
     );
     this.#isClosed = true;
@@ -117,8 +115,8 @@ export class NeonWriter implements SnapshotWriter {
         layers_reused: publisher.reusedCount,
         page_errors: faults.faultCount,
       },
-      bytesWritten,
-      objectsWritten: publisher.layers.size + this.#ownKeys.size,
+      bytesWritten: bytes,
+      objectsWritten: objects,
     };
   }
 

@@ -29,12 +29,16 @@ export interface TimelineParts {
   readonly signal: AbortSignal;
   readonly held: HeldContents;
   readonly controlFile: Uint8Array;
-  /** Takes the key of each object other than a layer, before it is put: what an abort removes. */
-  readonly ownKeys: Set<string>;
 }
 
-/** Puts what is known only at the end: layers of held values, our own objects, and the index, last. Returns all bytes stored. */
-export async function publishTimeline(parts: TimelineParts): Promise<number> {
+/** What a timeline takes in the storage. */
+export interface PublishedSizes {
+  readonly bytes: number;
+  readonly objects: number;
+}
+
+/** Puts what is known only at the end: layers of held values, our own objects, and the index, last. */
+export async function publishTimeline(parts: TimelineParts): Promise<PublishedSizes> {
   const { context, plan, session } = parts;
   const { publisher } = parts.running;
   const control = toNeonControl({
@@ -48,12 +52,15 @@ export async function publishTimeline(parts: TimelineParts): Promise<number> {
   }
   await publisher.drain();
   await session.assertMayPublish();
-  const clusterBytes = await putClusterObjects(parts);
+  const cluster = await putClusterObjects(parts);
   await session.assertMayPublish();
   const indexBytes = await putIndex(parts);
   // Between the check and the put this process may have slept for longer than its lease: what it then published is taken back.
   await session.assertWasHeld();
-  return publisher.bytes + clusterBytes + indexBytes;
+  return {
+    bytes: publisher.bytes + cluster.bytes + indexBytes,
+    objects: publisher.layers.size + cluster.objects + 1,
+  };
 }
 
 async function publishHeldRun(
@@ -79,7 +86,7 @@ async function publishHeldRun(
   await publish(builder, elementEnd(run));
 }
 
-async function putClusterObjects(parts: TimelineParts): Promise<number> {
+async function putClusterObjects(parts: TimelineParts): Promise<PublishedSizes> {
   const { context, running, plan, held } = parts;
   const { info } = context.source;
   const configurationFiles = [...plan.keptFiles]
@@ -102,7 +109,8 @@ async function putClusterObjects(parts: TimelineParts): Promise<number> {
       bytes: held.get(path) ?? new Uint8Array(),
     });
   }
-  return bytes + (await put(parts, clusterFactsKey(running.tenantId), { bytes: encodeClusterFacts(facts) }));
+  bytes += await put(parts, clusterFactsKey(running.tenantId), { bytes: encodeClusterFacts(facts) });
+  return { bytes, objects: configurationFiles.length + 1 };
 }
 
 /** Ancestors of the cluster's TimeLineID; none where the snapshot brought no such file. */
@@ -116,13 +124,14 @@ async function putIndex(parts: TimelineParts): Promise<number> {
   const key = indexKeyOf(running);
   try {
     const isConditional = context.storage.capability.conditionalPut.ifNoneMatch;
+    running.hasPutIndex = true;
     return await put(parts, key, {
       bytes: encodeIndexPart(makeIndex(parts)),
       ...(isConditional ? { ifNoneMatch: '*' } : {}),
     });
   } catch (error) {
     if (!isStorageError(error, 'STORAGE_ALREADY_EXISTS')) throw error;
-    parts.ownKeys.delete(key);
+    running.hasPutIndex = false;
     throw new FormatError({
       code: 'FORMAT_NOT_EMPTY',
       operation: 'write index',
@@ -153,11 +162,10 @@ function makeIndex({ context, running }: TimelineParts): Parameters<typeof encod
 }
 
 async function put(
-  { context, ownKeys, signal }: TimelineParts,
+  { context, signal }: TimelineParts,
   key: string,
   { bytes, ...condition }: { readonly bytes: Uint8Array; readonly ifNoneMatch?: '*' },
 ): Promise<number> {
-  ownKeys.add(key);
   await context.storage.put(key, bytes, { signal, ...condition });
   return bytes.length;
 }
