@@ -3,7 +3,12 @@ import { BLCKSZ, CLUSTER_STATE, lsn, RELSEG_BLOCKS } from '@neon-snapshot/postgr
 import { describe, expect, test } from 'vitest';
 import { plugin } from './plugin.ts';
 import { memoryServices, readContext, readStorage } from './testing/contexts.ts';
-import { makePages, makeTinyCluster, type TinyClusterOptions } from './testing/tiny-cluster.ts';
+import {
+  makePages,
+  makeRelationMap,
+  makeTinyCluster,
+  type TinyClusterOptions,
+} from './testing/tiny-cluster.ts';
 
 async function openTiny(cluster: TinyClusterOptions = {}, options = {}): Promise<SnapshotReader> {
   const { storage } = await makeTinyCluster(cluster);
@@ -71,7 +76,9 @@ describe('a cleanly stopped directory', () => {
       'pg_xact/0000',
       'PG_VERSION',
       'base/1/PG_VERSION',
+      'base/1/pg_filenode.map',
       'base/5/PG_VERSION',
+      'base/5/pg_filenode.map',
       'global/pg_filenode.map',
       'pg_wal/000000010000000000000003',
       'postgresql.conf',
@@ -189,11 +196,35 @@ describe('a directory that is no snapshot', () => {
     await expect(open()).rejects.toMatchObject({ code: 'FORMAT_TRUNCATED' });
   });
 
+  const flipped = makeRelationMap(17, [1259]);
+  flipped[8] = 0x11;
+  test.each([
+    ['is damaged', flipped, 'FORMAT_CHECKSUM', /base\/5\/pg_filenode\.map in .*CRC/],
+    ['is cut', makeRelationMap(17, [1259]).subarray(0, 500), 'FORMAT_TRUNCATED', /500 bytes; expected 524/],
+    [
+      'names a catalog that is not there',
+      makeRelationMap(17, [1259, 1249]),
+      'FORMAT_TRUNCATED',
+      /base\/5\/1249 is missing/,
+    ],
+  ])('because a relation map %s', async (_, map, code, message) => {
+    const opening = openTiny({ files: { 'base/5/pg_filenode.map': map } });
+    await expect(opening).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
   test('because it is recovered by nobody here', async () => {
     await expect(openTiny({ state: CLUSTER_STATE.inProduction }, { recover: true })).rejects.toMatchObject({
       code: 'FORMAT_NOT_SHUT_DOWN',
     });
   });
+});
+
+test('A directory that an interrupted CREATE DATABASE left comes along with a warning', async () => {
+  const { storage } = await makeTinyCluster({ files: { 'base/16999/PG_VERSION': '17\n' } });
+  const { services, warnings } = memoryServices();
+  await using reader = await plugin.openReader(readContext({ storage, services }));
+  expect(warnings).toEqual([expect.stringMatching(/^base\/16999 in .* has no pg_filenode\.map/)]);
+  expect(reader.plan?.map(({ path }) => path)).toContain('base/16999/PG_VERSION');
 });
 
 describe('relation files', () => {

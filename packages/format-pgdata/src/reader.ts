@@ -22,6 +22,7 @@ import { openConsistentDirectory } from './open-directory.ts';
 import { READ_OPTIONS } from './options.ts';
 import { PageVerifier } from './page-verifier.ts';
 import { splitPlan } from './partition-plan.ts';
+import { checkRelationMaps } from './relation-maps.ts';
 import { findShutdownCheckpoint, type ShutdownCheckpointPlace } from './shutdown-checkpoint.ts';
 import { assertNotRunning } from './shutdown-state.ts';
 import { findFeatures, planSnapshot, type SnapshotPlan } from './snapshot-plan.ts';
@@ -29,7 +30,7 @@ import { disposeAll, readSourceTree, type SourceFile, type SourceTree } from './
 
 /**
  * Opens a data directory as a snapshot: checks that no server runs on it and that it was shut down cleanly (or recovers a
- * scratch copy), and plans what will be read. Reads no relation file.
+ * scratch copy), plans what will be read, and checks the relation maps. Reads no relation file.
  */
 export async function openReader(context: ReadContext): Promise<SnapshotReader> {
   assertKnownOptions(context.options, READ_OPTIONS);
@@ -41,6 +42,9 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
     resources.push(...tree.linkedStorages);
     const place = await findShutdownCheckpoint({ tree, control, url: storage.url, signal });
     const plan = planSnapshot({ tree, postgresMajor: control.postgresMajor, walPaths: place.walPaths });
+    const { postgresMajor } = control;
+    const { concurrency } = context;
+    await checkRelationMaps({ plan, postgresMajor, url: storage.url, services, concurrency, signal });
     const info = describe({ control, tree, place, plan });
     return new DataDirectoryReader({ context, storage, control, plan, info, resources });
   } catch (error) {

@@ -81,11 +81,14 @@ function assertSegment(
   expected: { readonly name: string; readonly checkPoint: Lsn; readonly walSegmentSizeBytes: number },
 ): SourceFile {
   if (file?.sizeBytes === expected.walSegmentSizeBytes) return file;
-  const found = file === undefined ? 'it is missing' : `it has ${file.sizeBytes} bytes`;
+  const found =
+    file === undefined
+      ? 'is missing'
+      : `has ${file.sizeBytes} bytes, expected ${expected.walSegmentSizeBytes}`;
   throw new FormatError({
     code: 'FORMAT_TRUNCATED',
     operation: 'read shutdown checkpoint',
-    message: `pg_control names a checkpoint at ${formatLsn(expected.checkPoint)}, but of ${WAL_DIRECTORY}/${expected.name} (${expected.walSegmentSizeBytes} bytes) ${found}; copy ${WAL_DIRECTORY} too`,
+    message: `pg_control names a checkpoint at ${formatLsn(expected.checkPoint)}, but the WAL segment with it, ${WAL_DIRECTORY}/${expected.name}, ${found}; copy ${WAL_DIRECTORY} whole`,
     context: { path: `${WAL_DIRECTORY}/${expected.name}` },
   });
 }

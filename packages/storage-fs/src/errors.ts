@@ -45,12 +45,16 @@ export async function translateError(error: unknown, call: FailedCall): Promise<
   return new StorageError({
     code: known?.code ?? 'STORAGE_IO',
     operation: call.operation,
-    message: `${call.operation} of ${call.path} failed: ${known?.reason ?? (error instanceof Error ? error.message : errno)}`,
+    message: `${verbOf(call)} of ${call.path} failed: ${known?.reason ?? (error instanceof Error ? error.message : errno)}`,
     key: call.key,
     retryable: errno === 'EMFILE' || errno === 'ENFILE',
     context: { path: call.path, errno },
     cause: error,
   });
+}
+
+function verbOf({ operation }: FailedCall): string {
+  return operation === 'tree' ? 'write' : operation;
 }
 
 /** Runs file system work and throws what fails as `translateError` says. */
@@ -71,7 +75,7 @@ async function accessDenied(cause: unknown, call: FailedCall): Promise<StorageEr
   return new StorageError({
     code: 'STORAGE_ACCESS_DENIED',
     operation: call.operation,
-    message: `${call.operation} of ${call.path} was refused: ${what}`,
+    message: `${verbOf(call)} of ${call.path} was refused: ${what}`,
     key: call.key,
     context: { path: call.path, component },
     cause,

@@ -112,8 +112,9 @@ export class FsRoot {
   }
 
   async #ensureRoot(operation: StorageOperation): Promise<readonly string[]> {
-    const options = { recursive: true, mode: this.directoryMode };
-    const first = await translated({ operation, path: this.path }, () => mkdir(this.path, options));
+    const first = await translated({ operation, path: this.path }, () =>
+      makeWithParents(this.path, this.directoryMode),
+    );
     this.#remember('');
     const changed: string[] = [];
     if (first === undefined) return changed;
@@ -168,6 +169,23 @@ export async function nearestExisting(
       }
       missing.unshift(each.slice(dirname(each).length).replace(/^[/\\]/, ''));
     }
+  }
+}
+
+/** Makes a directory with its parents; the topmost one that was made, undefined when all are there. */
+async function makeWithParents(path: string, mode: number): Promise<string | undefined> {
+  try {
+    return await mkdir(path, { recursive: true, mode });
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    // Node's recursive mkdir says "does not exist" for a read-only file system too; one step of it says what it is.
+    const { existing, missing } = await nearestExisting(path);
+    const [name] = missing.split(sep);
+    if (name === undefined || name === '') throw error;
+    const first = join(existing, name);
+    await makeUnlessThere(first, mode);
+    await mkdir(path, { recursive: true, mode });
+    return first;
   }
 }
 

@@ -6,11 +6,13 @@ import {
   type ControlFile,
   catalogVersionOf,
   controlVersionOf,
+  crc32c,
   createPageChecksums,
   encodeControlFile,
   type Lsn,
   lsn,
   RELSEG_BLOCKS,
+  relationMapCrcOffset,
   shutDownControlFile,
   tablespaceVersionDirectory,
 } from '@neon-snapshot/postgres';
@@ -99,7 +101,9 @@ function relationFiles(major: number): Record<string, Uint8Array | string> {
   const tablespace = `pg_tblspc/16500/${tablespaceVersionDirectory(major)}/5`;
   return {
     'global/1260': makePages(1, { seed: 1 }),
-    'global/pg_filenode.map': new Uint8Array(512),
+    'global/pg_filenode.map': makeRelationMap(major, [1260]),
+    'base/1/pg_filenode.map': makeRelationMap(major, []),
+    'base/5/pg_filenode.map': makeRelationMap(major, [1259]),
     'base/1/PG_VERSION': `${major}\n`,
     'base/5/PG_VERSION': `${major}\n`,
     'base/5/1259': makePages(5, { seed: 2 }),
@@ -113,6 +117,21 @@ function relationFiles(major: number): Record<string, Uint8Array | string> {
     [`${tablespace}/16600`]: makePages(2, { seed: 9 }),
     'pg_xact/0000': new Uint8Array(8192),
   };
+}
+
+/** A relation map in which every catalog has its OID as relfilenode. */
+export function makeRelationMap(major: number, oids: readonly number[]): Uint8Array {
+  const crcOffset = relationMapCrcOffset(major);
+  const bytes = new Uint8Array(major < 16 ? 512 : 524);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(0, 0x592717, true);
+  view.setInt32(4, oids.length, true);
+  for (const [index, oid] of oids.entries()) {
+    view.setUint32(8 + index * 8, oid, true);
+    view.setUint32(12 + index * 8, oid, true);
+  }
+  view.setUint32(crcOffset, crc32c(bytes.subarray(0, crcOffset)), true);
+  return bytes;
 }
 
 /** What BASE_BACKUP leaves out. */
