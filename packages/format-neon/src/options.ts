@@ -68,6 +68,12 @@ export const READ_OPTIONS: readonly FormatOptionDescription[] = [
     description: 'Where to read the timeline, such as 0/16B3748. Default: its last LSN in storage.',
   },
   {
+    name: 'stripe_size',
+    type: 'string',
+    description:
+      'Of a sharded tenant whose manifest does not say it: blocks of a stripe, such as 2048 or 32768.',
+  },
+  {
     name: 'timeline_id_mode',
     type: 'string',
     description:
@@ -93,6 +99,7 @@ export interface ReadOptions {
   readonly tenantId: string | undefined;
   readonly timelineId: string | undefined;
   readonly lsn: Lsn | undefined;
+  readonly stripeSize: number | undefined;
   readonly timeLineIdMode: 'new' | 'original';
 }
 
@@ -118,6 +125,7 @@ export function parseReadOptions(options: FormatOptions): ReadOptions {
     tenantId: idOption(options, 'tenant_id'),
     timelineId: idOption(options, 'timeline_id'),
     lsn: lsnOption(options),
+    stripeSize: stripeSizeOption(options),
     timeLineIdMode: modeOption(options),
   };
 }
@@ -147,6 +155,14 @@ function lsnOption(options: FormatOptions): Lsn | undefined {
   } catch {
     throw optionError('lsn', { expected: 'two hex numbers such as 0/16B3748', found: text });
   }
+}
+
+function stripeSizeOption(options: FormatOptions): number | undefined {
+  const text = stringOption(options, 'stripe_size');
+  if (text === undefined) return undefined;
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= 0xffff_ffff) return value;
+  throw optionError('stripe_size', { expected: 'a number of blocks', found: text });
 }
 
 function modeOption(options: FormatOptions): 'new' | 'original' {

@@ -118,10 +118,13 @@ describe.runIf(HAS_SAMPLES)(`timelines of a real page server${SAMPLES_NOTE}`, ()
     },
   );
 
-  test('a sharded tenant is refused, not read through the index from before its split', async () => {
+  test('a tenant in shards is read as a whole, with layers from before its split', async () => {
     await using storage = await sampleStorage('pg16');
-    const options = { tenant_id: '16606060606060606060606060606060' };
-    await expect(openReader(storage, options)).rejects.toMatchObject({ code: 'FORMAT_UNSUPPORTED' });
+    await using reader = await openReader(storage, { tenant_id: '16606060606060606060606060606060' });
+    const found = await digestFiles(reader);
+    const others = [...(OTHER_IN_STOCK.get('pg16 p1') ?? []), 'pg_multixact/offsets/0000'];
+    expect(differencesToStock(found, 'pg16', 'p1')).toEqual(others);
+    expect(differencesToFullBackup(found, 'fullbackup-main-p1', 'pg16')).toEqual([]);
   });
 
   test('several timelines are listed, an archived one has to be named', async () => {

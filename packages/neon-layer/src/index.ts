@@ -138,6 +138,7 @@ export {
   encodeSizeValue,
 } from './scalar-value.ts';
 export { isLocalKey, type Sharding, shardOfKey } from './shard.ts';
+export { openShardedView, type ShardedViewOptions } from './sharded-view.ts';
 export {
   type GenerationObject,
   type ListingOptions,
@@ -154,7 +155,9 @@ export {
   type TenantManifest,
 } from './tenant-manifest.ts';
 export { hasPrevRecord, type TimelineMetadata } from './timeline-metadata.ts';
+export type { KeyValue, PageReadOptions, TimelineReader } from './timeline-reader.ts';
 export {
+  firstReadableLsn,
   type LoadTimelineOptions,
   loadManifest,
   loadTimeline,
@@ -162,7 +165,6 @@ export {
   type TimelineSource,
 } from './timeline-source.ts';
 export {
-  type KeyValue,
   openTimelineView,
   READ_AHEAD_BYTES_DEFAULT,
   TimelineView,

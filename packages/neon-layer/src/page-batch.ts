@@ -80,6 +80,30 @@ function batchOf(
   return { pageCount, runs: runsOf(keys, start, end), blockNumbers, blobs, lengths, changes };
 }
 
+/** Pages `[from, to)` of a batch as one of its own. */
+export function slicePages(
+  batch: PageBatch,
+  { from, to, memory }: { readonly from: number; readonly to: number; readonly memory: BlobMemory },
+): PageBatch {
+  const lengths = batch.lengths.slice(from, to);
+  const sum = (part: Uint32Array) => part.reduce((total, length) => total + length, 0);
+  const [start, size] = [sum(batch.lengths.subarray(0, from)), sum(lengths)];
+  const blobs = memory(size).subarray(0, size);
+  blobs.set(batch.blobs.subarray(start, start + size));
+  const runs = batch.runs.flatMap(({ tag, pageStart, pageEnd }) => {
+    const own = { tag, pageStart: Math.max(pageStart, from) - from, pageEnd: Math.min(pageEnd, to) - from };
+    return own.pageStart < own.pageEnd ? [own] : [];
+  });
+  return {
+    pageCount: to - from,
+    runs,
+    blockNumbers: batch.blockNumbers.slice(from, to),
+    blobs,
+    lengths,
+    changes: sliceChanges(batch.changes, from, to),
+  };
+}
+
 /** Header and payload, without a gap behind them. */
 function storedLength(fetched: FetchedUnit, index: number): number {
   try {

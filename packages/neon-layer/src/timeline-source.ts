@@ -65,6 +65,19 @@ export async function loadTimeline(storage: Storage, options: LoadTimelineOption
   return root;
 }
 
+/**
+ * Where the timeline can be read from: its GC cutoff. Of a branch, what lies before its branch point is the ancestor's, of which garbage
+ * collection may have left the branch point only.
+ */
+export function firstReadableLsn({ index, ancestor }: TimelineSource): Lsn {
+  const { latestGcCutoffLsn } = index.metadata;
+  if (ancestor === undefined || latestGcCutoffLsn >= ancestor.lsn) return latestGcCutoffLsn;
+  const ofAncestor = firstReadableLsn(ancestor.source);
+  if (ofAncestor > ancestor.lsn) return ancestor.lsn;
+  if (ofAncestor > latestGcCutoffLsn) return ofAncestor;
+  return latestGcCutoffLsn;
+}
+
 /** The newest manifest of a tenant, or undefined where there is none. */
 export async function loadManifest(
   storage: Storage,

@@ -8,7 +8,7 @@ import type { KeyFilter } from './key-unit.ts';
 import { NeonLayerError } from './layer-error.ts';
 import type { ReadOptions } from './layer-file.ts';
 import { OpenLayers } from './open-layers.ts';
-import { type BlobMemory, batchesOf, type PageBatch } from './page-batch.ts';
+import { batchesOf, type PageBatch } from './page-batch.ts';
 import { createPageDecompressor, type PageDecompressor } from './page-decompressor.ts';
 import { planUnits } from './plan-units.ts';
 import { prefetch } from './prefetch.ts';
@@ -16,7 +16,9 @@ import { planSegments, planSteps, type ReadSegment } from './read-steps.ts';
 import type { RedoFunction } from './redo.ts';
 import { type ResolveOptions, resolveChanges } from './resolve-changes.ts';
 import { isLocalKey, type Sharding } from './shard.ts';
+import type { KeyValue, PageReadOptions, TimelineReader } from './timeline-reader.ts';
 import {
+  firstReadableLsn,
   type LoadTimelineOptions,
   loadManifest,
   loadTimeline,
@@ -37,16 +39,8 @@ export interface TimelineViewOptions {
   readonly cacheBytes?: number | undefined;
   /** Default {@link READ_AHEAD_BYTES_DEFAULT}. */
   readonly readAheadBytes?: number | undefined;
-}
-
-export interface KeyValue {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-}
-
-export interface PageReadOptions extends ReadOptions {
-  /** Default: a new array each. */
-  readonly memory?: BlobMemory | undefined;
+  /** Of a sharded tenant whose manifest does not say it: blocks that stay together. */
+  readonly stripeSize?: number | undefined;
 }
 
 /** What views of one timeline at different LSNs share. */
@@ -66,10 +60,10 @@ export async function openTimelineView(
 }
 
 /**
- * A timeline at one LSN: every key's newest state at or below it, over delta and image layers and ancestors. Any number of
- * reads may go on at once.
+ * A timeline at one LSN, over delta and image layers and ancestors. Of a sharded tenant it is what one shard has. Any number
+ * of reads may go on at once.
  */
-export class TimelineView {
+export class TimelineView implements TimelineReader {
   readonly source: TimelineSource;
   readonly lsn: Lsn;
   readonly #shared: SharedParts;
@@ -96,15 +90,16 @@ export class TimelineView {
     this.#shared = shared;
   }
 
+  /** Blocks that stay together on a shard; 0 where the tenant is in one piece. */
+  get stripeSize(): number {
+    return this.#shared.sharding?.stripeSize ?? 0;
+  }
+
   /** The same timeline at another LSN; caches are shared. */
   at(lsn: Lsn): TimelineView {
     return new TimelineView(this.source, lsn, this.#shared);
   }
 
-  /**
-   * The value of a key, or undefined where the timeline has none. Of a key in the sparse ranges an empty value is none.
-   * A clog page may have 8200 bytes.
-   */
   async get(key: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
     const steps = planSteps(this.source, key, this.lsn);
     if (steps.length === 0) return undefined;
@@ -117,10 +112,6 @@ export class TimelineView {
     return undefined;
   }
 
-  /**
-   * The values of keys that ascend strictly, in their order; undefined where the timeline has none. Indexes are walked
-   * once and values that lie near each other come by one request.
-   */
   async getMany(
     keys: readonly Uint8Array[],
     options: ReadOptions = {},
@@ -148,7 +139,6 @@ export class TimelineView {
     return values;
   }
 
-  /** All keys of a range with their values, in key order, in groups of bounded size. */
   async *scan(range: KeyRange, options: ReadOptions = {}): AsyncGenerator<readonly KeyValue[]> {
     for await (const fetched of this.#fetch(range, { filter: this.#wanted(), signal: options.signal })) {
       const entries = await this.#decode(fetched, options);
@@ -156,10 +146,6 @@ export class TimelineView {
     }
   }
 
-  /**
-   * The relation pages of a range as they are stored, in key order; all other keys are left out. What delta layers hold comes
-   * with them, so that redo and decompression can go on in other threads.
-   */
   async *readPages(range: KeyRange, options: PageReadOptions = {}): AsyncGenerator<PageBatch> {
     const { memory = (sizeBytes) => new Uint8Array(sizeBytes) } = options;
     const wanted = this.#wanted();
@@ -168,7 +154,6 @@ export class TimelineView {
       yield* batchesOf(fetched, memory);
   }
 
-  /** Frees what is held outside of the heap. */
   close(): void {
     this.#shared.decompressor.close();
   }
@@ -258,14 +243,14 @@ function isPage(keys: Uint8Array, offset: number): boolean {
 async function shardingOf(
   storage: Storage,
   source: TimelineSource,
-  options: ReadOptions,
+  options: TimelineViewOptions & ReadOptions,
 ): Promise<Sharding | undefined> {
   const { shard } = source.tenant;
   if (shard.count <= 1) return undefined;
-  const manifest = await loadManifest(storage, source.tenant, options);
-  if (manifest?.stripeSize !== undefined && manifest.stripeSize > 0) {
-    return { ...shard, stripeSize: manifest.stripeSize };
-  }
+  const manifest =
+    options.stripeSize === undefined ? await loadManifest(storage, source.tenant, options) : undefined;
+  const stripeSize = options.stripeSize ?? manifest?.stripeSize;
+  if (stripeSize !== undefined && stripeSize > 0) return { ...shard, stripeSize };
   throw new NeonLayerError({
     code: 'NEON_LAYER_UNSUPPORTED',
     operation: 'open',
@@ -274,15 +259,22 @@ async function shardingOf(
   });
 }
 
-function checkLsn({ index, timelineId }: TimelineSource, lsn: Lsn): void {
-  const { diskConsistentLsn, latestGcCutoffLsn } = index.metadata;
-  if (lsn >= latestGcCutoffLsn && lsn <= diskConsistentLsn) return;
+function checkLsn(source: TimelineSource, lsn: Lsn): void {
+  const { diskConsistentLsn } = source.index.metadata;
+  const lsnMin = firstReadableLsn(source);
+  if (lsn >= lsnMin && lsn <= diskConsistentLsn) return;
+  const { timelineId } = source;
   throw new NeonLayerError({
     code: 'NEON_LAYER_LSN_OUT_OF_RANGE',
     operation: 'open',
     message:
-      `The timeline ${timelineId} can be read from ${formatLsn(latestGcCutoffLsn)} to ` +
+      `The timeline ${timelineId} can be read from ${formatLsn(lsnMin)} to ` +
       `${formatLsn(diskConsistentLsn)}; asked for was ${formatLsn(lsn)}.`,
-    context: { timelineId, lsn: formatLsn(lsn) },
+    context: {
+      timelineId,
+      lsn: formatLsn(lsn),
+      lsnMin: formatLsn(lsnMin),
+      lsnMax: formatLsn(diskConsistentLsn),
+    },
   });
 }

@@ -39,7 +39,12 @@ async function putTimeline(storage: Storage, spec: TimelineSpec): Promise<void> 
   const end = lsn(spec.end ?? 0x1000n);
   const key = indexObjectKey({ tenant, timelineId: spec.timelineId, generation: spec.generation });
   const bytes = encodeIndexPart({
-    layers: new Map([[LAYER, { fileSize: spec.layerBytes ?? 100 }]]),
+    layers: new Map([
+      [
+        LAYER,
+        { fileSize: spec.layerBytes ?? 100, ...(tenant.shard.count > 0 ? { shard: tenant.shard } : {}) },
+      ],
+    ]),
     diskConsistentLsn: end,
     metadata: {
       diskConsistentLsn: end,
@@ -80,7 +85,13 @@ describe('the catalog of a bucket', () => {
     await using storage = createMemoryStorage();
     await storage.put(`tenants/${TENANT}/timelines/${ROOT}/${LAYER}-00000001`, new Uint8Array(10));
     expect(await listTimelines(storage)).toEqual([
-      { tenantId: TENANT, timelineId: ROOT, shardCount: 0, state: 'incomplete' },
+      {
+        tenantId: TENANT,
+        timelineId: ROOT,
+        shardCount: 0,
+        shards: [parseTenantShardId(TENANT)],
+        state: 'incomplete',
+      },
     ]);
     expect(await listTenantIds(storage)).toEqual([]);
   });
@@ -94,6 +105,26 @@ describe('the catalog of a bucket', () => {
     expect(timelines).toHaveLength(1);
     expect(timelines[0]).toMatchObject({ shardCount: 2, index: { layerCount: 2, layerBytes: 200 } });
     expect(await listTenantIds(storage)).toEqual([TENANT]);
+  });
+
+  it('takes the shards that a split made, and those from before one that was given up', async () => {
+    await using storage = createMemoryStorage();
+    const shardsOf = async () => (await listTimelines(storage))[0]?.shards.map(({ shard }) => shard.count);
+    await putTimeline(storage, { timelineId: ROOT, end: 0x1000n });
+    await putTimeline(storage, { tenant: `${TENANT}-0002`, timelineId: ROOT, end: 0x1000n });
+    expect(await shardsOf()).toEqual([0]);
+    await putTimeline(storage, { tenant: `${TENANT}-0102`, timelineId: ROOT, end: 0x1000n });
+    expect(await shardsOf()).toEqual([2, 2]);
+    await putTimeline(storage, { timelineId: ROOT, generation: 2, end: 0x2000n });
+    expect(await shardsOf()).toEqual([0]);
+  });
+
+  it('ends where the slowest shard ends, and begins where garbage collection got furthest', async () => {
+    await using storage = createMemoryStorage();
+    await putTimeline(storage, { tenant: `${TENANT}-0002`, timelineId: ROOT, end: 0x3000n });
+    await putTimeline(storage, { tenant: `${TENANT}-0102`, timelineId: ROOT, end: 0x2000n });
+    const [timeline] = await listTimelines(storage);
+    expect(timeline?.index).toMatchObject({ diskConsistentLsn: 0x2000n, gcCutoffLsn: 0x3000n });
   });
 
   it('lists one tenant where it is asked for', async () => {

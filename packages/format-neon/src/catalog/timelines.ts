@@ -1,4 +1,5 @@
 import {
+  formatShardIndex,
   type IndexPart,
   lastSegment,
   parseIndexName,
@@ -21,9 +22,11 @@ export interface TimelineListing {
   readonly tenantId: string;
   readonly timelineId: string;
   readonly state: TimelineState;
-  /** Shards that have objects; 0 where the tenant is not sharded. */
+  /** Shards that the timeline is read from; 0 where the tenant is not sharded. */
   readonly shardCount: number;
-  /** Facts of the newest index (of the first shard); absent where there is none. */
+  /** Those shards, by number. Where an index is missing: all that have objects. */
+  readonly shards: readonly TenantShardId[];
+  /** Facts of the newest indexes; absent where one is missing. */
   readonly index?: TimelineIndexFacts;
 }
 
@@ -31,13 +34,13 @@ export interface TimelineIndexFacts {
   /** Absent: from before generations. */
   readonly generation?: number;
   readonly postgresMajor: number;
-  /** The end of the timeline: the LSN of its newest snapshot. */
+  /** The end of the timeline: the LSN of its newest snapshot, which all shards have reached. */
   readonly diskConsistentLsn: Lsn;
-  /** Reads below it are refused. */
+  /** Reads below it are refused: the greatest of the shards. */
   readonly gcCutoffLsn: Lsn;
   readonly ancestorTimelineId?: string;
   readonly ancestorLsn: Lsn;
-  /** Sums over all shards. */
+  /** Sums over all shards; a layer that several list counts once. */
   readonly layerCount: number;
   readonly layerBytes: number;
 }
@@ -129,20 +132,53 @@ async function readNewestIndex(
 function summarize(shards: readonly ShardTimeline[]): TimelineListing {
   const [first] = shards;
   if (first === undefined) throw new Error('a timeline without shards cannot be listed');
-  const place = {
-    tenantId: first.shard.tenantId,
-    timelineId: first.timelineId,
-    shardCount: first.shard.shard.count === 0 ? 0 : shards.length,
-  };
-  const indexes = shards.flatMap(({ index }) => (index === undefined ? [] : [index]));
-  const withIndex = shards.find((shard) => shard.index !== undefined);
-  if (withIndex?.index === undefined || indexes.length < shards.length)
-    return { ...place, state: 'incomplete' };
+  const { tenantId } = first.shard;
+  const chosen = chooseShards(shards);
+  if (chosen === undefined) {
+    const tenants = shards.map(({ shard }) => shard);
+    const isSharded = tenants.some(({ shard }) => shard.count > 0);
+    const shardCount = isSharded ? tenants.length : 0;
+    return { tenantId, timelineId: first.timelineId, shardCount, shards: tenants, state: 'incomplete' };
+  }
+  const [lead] = chosen;
   return {
-    ...place,
-    state: stateOf(withIndex.index),
-    index: { ...indexFacts(withIndex.index, withIndex.generation), ...sumLayers(indexes) },
+    tenantId,
+    timelineId: first.timelineId,
+    shardCount: lead.shard.shard.count === 0 ? 0 : chosen.length,
+    shards: chosen.map(({ shard }) => shard),
+    state: stateOf(lead.index),
+    index: summarizeIndexes(chosen),
   };
+}
+
+type IndexedShard = ShardTimeline & { readonly index: IndexPart };
+
+/**
+ * A split leaves the objects of the shards from before it in place, and one that was given up those of the shards it made. Of the
+ * sets with an index on every shard the one counts whose end is furthest, and where they are equal the one with more shards.
+ */
+function chooseShards(
+  shards: readonly ShardTimeline[],
+): readonly [IndexedShard, ...IndexedShard[]] | undefined {
+  const complete = [...Map.groupBy(shards, ({ shard }) => shard.shard.count)].flatMap(([count, members]) => {
+    const [first, ...others] = members
+      .filter((member): member is IndexedShard => member.index !== undefined)
+      .sort((a, b) => a.shard.shard.number - b.shard.shard.number);
+    const isComplete = first !== undefined && others.length + 1 === Math.max(count, 1);
+    return isComplete ? [{ count, members: [first, ...others] as const }] : [];
+  });
+  complete.sort((a, b) => compareLsns(endOf(b.members), endOf(a.members)) || b.count - a.count);
+  return complete[0]?.members;
+}
+
+function compareLsns(a: Lsn, b: Lsn): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function endOf(shards: readonly [IndexedShard, ...IndexedShard[]]): Lsn {
+  const ends = shards.map(({ index }) => index.diskConsistentLsn).sort(compareLsns);
+  return ends[0] ?? shards[0].index.diskConsistentLsn;
 }
 
 function stateOf(index: IndexPart): TimelineState {
@@ -150,27 +186,29 @@ function stateOf(index: IndexPart): TimelineState {
   return index.archivedAt === undefined ? 'ready' : 'archived';
 }
 
-function indexFacts(
-  index: IndexPart,
-  generation: number | undefined,
-): Omit<TimelineIndexFacts, 'layerCount' | 'layerBytes'> {
+function summarizeIndexes(shards: readonly [IndexedShard, ...IndexedShard[]]): TimelineIndexFacts {
+  const [{ index, generation }] = shards;
   const { metadata } = index;
+  const cutoffs = shards.map((shard) => shard.index.metadata.latestGcCutoffLsn).sort(compareLsns);
   return {
     ...(generation === undefined ? {} : { generation }),
     postgresMajor: metadata.postgresMajor,
-    diskConsistentLsn: index.diskConsistentLsn,
-    gcCutoffLsn: metadata.latestGcCutoffLsn,
+    diskConsistentLsn: endOf(shards),
+    gcCutoffLsn: cutoffs.at(-1) ?? metadata.latestGcCutoffLsn,
     ...(metadata.ancestorTimelineId === undefined ? {} : { ancestorTimelineId: metadata.ancestorTimelineId }),
     ancestorLsn: metadata.ancestorLsn,
+    ...sumLayers(shards),
   };
 }
 
-function sumLayers(indexes: readonly IndexPart[]): Pick<TimelineIndexFacts, 'layerCount' | 'layerBytes'> {
-  let layerCount = 0;
-  let layerBytes = 0;
-  for (const index of indexes) {
-    layerCount += index.layers.size;
-    for (const layer of index.layers.values()) layerBytes += layer.fileSize;
+function sumLayers(shards: readonly IndexedShard[]): Pick<TimelineIndexFacts, 'layerCount' | 'layerBytes'> {
+  const sizes = new Map<string, number>();
+  for (const { index } of shards) {
+    for (const [name, { shard, generation, fileSize }] of index.layers) {
+      const place = shard === undefined ? '' : formatShardIndex(shard);
+      sizes.set(`${place} ${name} ${generation}`, fileSize);
+    }
   }
-  return { layerCount, layerBytes };
+  const layerBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  return { layerCount: sizes.size, layerBytes };
 }

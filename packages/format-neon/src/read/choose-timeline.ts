@@ -1,23 +1,22 @@
 import { FormatError } from '@neon-snapshot/format-core';
-import { type TenantShardId, UNSHARDED } from '@neon-snapshot/neon-layer';
-import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
+import type { TenantShardId } from '@neon-snapshot/neon-layer';
 import type { Storage } from '@neon-snapshot/storage-core';
-import { listTenantShards } from '../catalog/tenant-tree.ts';
 import { listTimelines, type TimelineIndexFacts, type TimelineListing } from '../catalog/timelines.ts';
 import type { ReadOptions } from '../options.ts';
 
 export interface ChosenTimeline {
-  readonly tenant: TenantShardId;
+  readonly tenantId: string;
+  /** All shards of the tenant, by number; one where it is in one piece. */
+  readonly shards: readonly TenantShardId[];
   readonly timelineId: string;
   readonly index: TimelineIndexFacts;
-  readonly lsn: Lsn;
 }
 
 const NAMED_TIMELINES_MAX = 20;
 
 /**
  * The timeline that the options name, or the only one there is; archived ones have to be named.
- * Throws `FORMAT_NOT_FOUND`, `FORMAT_AMBIGUOUS` or `FORMAT_LSN_OUT_OF_RANGE`.
+ * Throws `FORMAT_NOT_FOUND` or `FORMAT_AMBIGUOUS`.
  */
 export async function chooseTimeline(
   storage: Storage,
@@ -32,46 +31,8 @@ export async function chooseTimeline(
   const [chosen, ...others] = candidates;
   if (chosen?.index === undefined) throw notFound(storage, { named, options });
   if (others.length > 0) throw ambiguous(storage, candidates);
-  const { index } = chosen;
-  return {
-    tenant: await chooseShard(storage, chosen.tenantId, signal),
-    timelineId: chosen.timelineId,
-    index,
-    lsn: chooseLsn(chosen.timelineId, index, options.lsn),
-  };
-}
-
-/** After a shard split the parent's index stays and grows stale, so a tenant with shards is never read through it. */
-async function chooseShard(
-  storage: Storage,
-  tenantId: string,
-  signal: AbortSignal | undefined,
-): Promise<TenantShardId> {
-  const tenants = await listTenantShards(storage, { tenantId, signal });
-  const newest = tenants.toSorted((a, b) => b.shard.count - a.shard.count)[0];
-  if (newest === undefined || newest.shard.count <= 1) return newest ?? { tenantId, shard: UNSHARDED };
-  throw new FormatError({
-    code: 'FORMAT_UNSUPPORTED',
-    operation: 'choose timeline',
-    message: `Tenant ${tenantId} is split into ${newest.shard.count} shards; only tenants in one piece can be read`,
-    context: { tenantId, shardCount: newest.shard.count },
-  });
-}
-
-function chooseLsn(timelineId: string, index: TimelineIndexFacts, asked: Lsn | undefined): Lsn {
-  const { gcCutoffLsn, diskConsistentLsn } = index;
-  if (asked === undefined) return diskConsistentLsn;
-  if (asked >= gcCutoffLsn && asked <= diskConsistentLsn) return asked;
-  throw new FormatError({
-    code: 'FORMAT_LSN_OUT_OF_RANGE',
-    operation: 'choose LSN',
-    message: `Timeline ${timelineId} can be read from ${formatLsn(gcCutoffLsn)} to ${formatLsn(diskConsistentLsn)}, not at ${formatLsn(asked)}`,
-    context: {
-      lsn: formatLsn(asked),
-      lsnMin: formatLsn(gcCutoffLsn),
-      lsnMax: formatLsn(diskConsistentLsn),
-    },
-  });
+  const { index, shards } = chosen;
+  return { tenantId: chosen.tenantId, shards, timelineId: chosen.timelineId, index };
 }
 
 function notFound(

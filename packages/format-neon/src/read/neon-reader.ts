@@ -8,7 +8,7 @@ import {
   type SnapshotTrailer,
   withEnd,
 } from '@neon-snapshot/format-core';
-import type { TimelineView } from '@neon-snapshot/neon-layer';
+import type { TimelineReader } from '@neon-snapshot/neon-layer';
 import { translatingItems } from '../layer-faults.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
 import { PageBuffers } from '../pages/page-buffers.ts';
@@ -25,7 +25,7 @@ export interface NeonReaderParts {
   readonly files: readonly ExportFile[];
   readonly directories: readonly string[];
   readonly controlFile: Uint8Array;
-  readonly view: TimelineView;
+  readonly view: TimelineReader;
   readonly pool: WorkerPool<DecodeRequest, DecodeResult>;
   readonly threadCount: number;
   readonly modifiedAt: Date;

@@ -5,7 +5,8 @@ import {
   type SnapshotInfo,
   type SnapshotReader,
 } from '@neon-snapshot/format-core';
-import { openTimelineView, type TimelineView } from '@neon-snapshot/neon-layer';
+import { openShardedView, type TimelineReader } from '@neon-snapshot/neon-layer';
+import type { Storage } from '@neon-snapshot/storage-core';
 import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
@@ -34,22 +35,31 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
     const chosen = await chooseTimeline(storage, { ...options, signal });
     const { postgresMajor } = chosen.index;
     assertMajor(postgresMajor);
-    const view = await openTimelineView(storage, {
-      tenant: chosen.tenant,
-      timelineId: chosen.timelineId,
-      lsn: chosen.lsn,
-      redo: createValueRedo(postgresMajor),
-      signal,
-    });
+    const view = await openView(storage, { options, chosen, signal });
     const contents = await readTimelineContents({ view, postgresMajor, signal });
     return makeReader(context, { options, chosen, view, contents });
   });
 }
 
+async function openView(
+  storage: Storage,
+  of: {
+    readonly options: ReadOptions;
+    readonly chosen: ChosenTimeline;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<TimelineReader> {
+  const { options, chosen, signal } = of;
+  const { shards, timelineId, index } = chosen;
+  const { stripeSize } = options;
+  const redo = createValueRedo(index.postgresMajor);
+  return openShardedView(storage, { shards, timelineId, lsn: options.lsn, stripeSize, redo, signal });
+}
+
 interface OpenedTimeline {
   readonly options: ReadOptions;
   readonly chosen: ChosenTimeline;
-  readonly view: TimelineView;
+  readonly view: TimelineReader;
   readonly contents: TimelineContents;
 }
 
@@ -80,17 +90,17 @@ async function makeReader(context: ReadContext, opened: OpenedTimeline): Promise
 /** What our own objects say counts only for the cluster that they were stored for. */
 async function makeControl(
   { storage, services, signal }: ReadContext,
-  { options, chosen, contents }: OpenedTimeline,
+  { options, chosen, contents, view }: OpenedTimeline,
 ): Promise<{
   readonly control: ExportControl;
   readonly configurationFiles: ReadonlyMap<string, Uint8Array>;
 }> {
-  const objects = await readClusterObjects(storage, chosen.tenant.tenantId, { signal });
+  const objects = await readClusterObjects(storage, chosen.tenantId, { signal });
   const make = (original: Pick<ClusterFacts, 'originalTimeLineId' | 'timelineHistory'>) =>
     makeExportControl({
       controlFile: contents.controlFile,
       checkpoint: contents.checkpoint,
-      lsn: chosen.lsn,
+      lsn: view.lsn,
       originalTimeLineId: original.originalTimeLineId,
       history: original.timelineHistory,
       timeLineIdMode: options.timeLineIdMode,
@@ -102,7 +112,7 @@ async function makeControl(
     return { control, configurationFiles: objects.files };
   }
   services.warn(
-    `the configuration stored beside tenant ${chosen.tenant.tenantId} belongs to another cluster (${objects.facts.systemIdentifier}); left out`,
+    `the configuration stored beside tenant ${chosen.tenantId} belongs to another cluster (${objects.facts.systemIdentifier}); left out`,
   );
   return { control: make(neonOnly), configurationFiles: new Map() };
 }

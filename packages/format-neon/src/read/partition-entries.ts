@@ -7,7 +7,7 @@ import {
   relBlockKey,
   slruBlockKey,
   slruSizeKey,
-  type TimelineView,
+  type TimelineReader,
 } from '@neon-snapshot/neon-layer';
 import { BLCKSZ } from '@neon-snapshot/postgres';
 import { translatingItems } from '../layer-faults.ts';
@@ -19,7 +19,7 @@ import { type SegmentPages, streamPages } from './page-stream.ts';
 
 export interface PartitionSource {
   readonly files: readonly ExportFile[];
-  readonly view: TimelineView;
+  readonly view: TimelineReader;
   readonly pool: WorkerPool<DecodeRequest, DecodeResult>;
   readonly buffers: PageBuffers;
   readonly postgresMajor: number;

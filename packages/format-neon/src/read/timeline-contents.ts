@@ -22,7 +22,7 @@ import {
   SPARSE_KEYS_START,
   slruDirKey,
   slruSizeKey,
-  type TimelineView,
+  type TimelineReader,
   TWO_PHASE_DIRECTORY_KEY,
   twoPhaseFileKey,
 } from '@neon-snapshot/neon-layer';
@@ -58,7 +58,7 @@ export interface TimelineContents {
 }
 
 export interface TimelineContentsSource {
-  readonly view: TimelineView;
+  readonly view: TimelineReader;
   readonly postgresMajor: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -79,7 +79,7 @@ export async function readTimelineContents(source: TimelineContentsSource): Prom
 }
 
 /** From this point of the timeline on, relations are listed by keys of their own (spec: `rel_size_migration`). */
-function usesNewRelationDirectory({ source, lsn }: TimelineView): boolean {
+function usesNewRelationDirectory({ source, lsn }: TimelineReader): boolean {
   const { relSizeMigration, relSizeMigratedAt } = source.index;
   return relSizeMigration === 'migrated' && (relSizeMigratedAt === undefined || lsn >= relSizeMigratedAt);
 }

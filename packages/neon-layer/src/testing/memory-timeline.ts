@@ -1,7 +1,7 @@
 import { type Lsn, lsn } from '@neon-snapshot/postgres';
 import { createMemoryStorage, type Storage } from '@neon-snapshot/storage-core';
 import { DeltaLayerBuilder } from '../delta-layer-builder.ts';
-import { UNSHARDED } from '../identifiers.ts';
+import { type ShardIndex, UNSHARDED } from '../identifiers.ts';
 import { ImageLayerBuilder } from '../image-layer-builder.ts';
 import { encodeIndexPart, type LayerMetadata } from '../index-part.ts';
 import { compareKeys, KEY_MAX, KEY_MIN } from '../key.ts';
@@ -31,6 +31,8 @@ type KeySpan = readonly [Uint8Array, Uint8Array];
 export interface MemoryTimeline {
   readonly timelineId?: string;
   readonly generation?: number;
+  readonly shard?: ShardIndex;
+  readonly gcCutoff?: number;
   /** `disk_consistent_lsn`. */
   readonly end: number;
   readonly layers: readonly LayerContent[];
@@ -39,13 +41,20 @@ export interface MemoryTimeline {
 
 /** Stores a timeline whose LSNs are small numbers; an object per layer and an index. */
 export async function storeTimeline(storage: Storage, timeline: MemoryTimeline): Promise<void> {
-  const { timelineId = MAIN, generation = 1, end, ancestor } = timeline;
+  const { timelineId = MAIN, generation = 1, shard = UNSHARDED, end, ancestor } = timeline;
   const layers = new Map<string, LayerMetadata>();
   for (const content of timeline.layers) {
     const layer = buildLayer(timelineId, content);
-    const objectKey = layerObjectKey({ tenantId: TENANT, timelineId, layerName: layer.name, generation });
+    const objectKey = layerObjectKey({
+      tenantId: TENANT,
+      timelineId,
+      layerName: layer.name,
+      shard: shard.count > 0 ? shard : undefined,
+      generation,
+    });
     await storage.put(objectKey, Uint8Array.from(Buffer.concat(layer.chunks)));
-    layers.set(layer.name, { fileSize: layer.sizeBytes, generation });
+    const own = shard.count > 0 ? { shard } : {};
+    layers.set(layer.name, { fileSize: layer.sizeBytes, generation, ...own });
   }
   const index = encodeIndexPart({
     layers,
@@ -54,12 +63,12 @@ export async function storeTimeline(storage: Storage, timeline: MemoryTimeline):
       diskConsistentLsn: at(end),
       ancestorTimelineId: ancestor?.timelineId,
       ancestorLsn: at(ancestor?.at ?? 0),
-      latestGcCutoffLsn: at(1),
+      latestGcCutoffLsn: at(timeline.gcCutoff ?? 1),
       initdbLsn: at(1),
       postgresMajor: 17,
     },
   });
-  const tenant = { tenantId: TENANT, shard: UNSHARDED };
+  const tenant = { tenantId: TENANT, shard };
   await storage.put(indexObjectKey({ tenant, timelineId, generation }), index);
 }
 
