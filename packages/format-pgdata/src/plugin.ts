@@ -3,6 +3,7 @@ import { SUPPORTED_MAJORS } from '@neon-snapshot/postgres';
 import { detect } from './detect.ts';
 import { READ_OPTIONS, WRITE_OPTIONS } from './options.ts';
 import { openReader } from './reader.ts';
+import { verify } from './verify.ts';
 import { openWriter } from './writer.ts';
 
 /** The format `pgdata`: a Postgres data directory, in any storage. */
@@ -21,4 +22,5 @@ export const plugin: FormatPlugin = {
   detect,
   openReader,
   openWriter,
+  verify,
 };
