@@ -1,12 +1,14 @@
 export type CliErrorCode =
   | 'CLI_USAGE'
+  | 'CLI_INTERRUPTED'
   | 'CLI_DESTINATION_IN_USE'
   | 'CLI_NO_REPOSITORY'
   | 'CLI_REPOSITORY_UNWRITABLE'
   | 'CLI_FORMAT_UNKNOWN'
   | 'CLI_PLUGIN_NOT_INSTALLED'
   | 'CLI_FORMAT_ONE_WAY'
-  | 'CLI_UNKNOWN_FILE';
+  | 'CLI_UNKNOWN_FILE'
+  | 'CLI_NOT_COMPARABLE';
 
 /** A failure that the CLI itself found. The message says what, where, and the next step. */
 export class CliError extends Error {

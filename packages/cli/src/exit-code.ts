@@ -18,6 +18,7 @@ const USAGE = new Set([
   'STORAGE_INVALID_URL',
   'STORAGE_INVALID_OPTION',
   'REPOSITORY_CONFIG_INVALID',
+  'PLUGIN_NOT_FOUND',
 ]);
 
 /** The exit code for an error, by its stable `code`. */

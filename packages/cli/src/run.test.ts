@@ -67,11 +67,11 @@ describe('a run of the CLI', () => {
   });
 
   it.each([
-    [['storage', 'ls', 'gopher://x/y'], 1, 'PLUGIN_NOT_FOUND', 'gopher'],
+    [['storage', 'ls', 'gopher://x/y'], 2, 'PLUGIN_NOT_FOUND', 'gopher'],
     [['storage', 'ls', 's3:bucket'], 2, 'STORAGE_INVALID_URL', 's3://'],
     [
       ['init', '--storage_dest=b', '--snapshot_path=.', '--snapshot_format=pgdatta'],
-      1,
+      2,
       'PLUGIN_NOT_FOUND',
       'Did you mean "pgdata"?',
     ],

@@ -1,4 +1,5 @@
 import { assertValues, ParsedArguments } from './arguments.ts';
+import { CliError } from './cli-error.ts';
 import type { CommandDefinition } from './command.ts';
 import { EXIT_CODE, exitCodeOf } from './exit-code.ts';
 import { GLOBAL_OPTIONS } from './options.ts';
@@ -60,10 +61,22 @@ async function runCommand(
     output.result(result);
     return result.exitCode ?? EXIT_CODE.ok;
   } catch (error) {
-    const exitCode = environment.signal.aborted ? EXIT_CODE.interrupted : exitCodeOf(error);
+    if (environment.signal.aborted) {
+      output.error(
+        new CliError('CLI_INTERRUPTED', command.path, interruptedText(command)),
+        EXIT_CODE.interrupted,
+      );
+      return EXIT_CODE.interrupted;
+    }
+    const exitCode = exitCodeOf(error);
     output.error(error, exitCode);
     return exitCode;
   }
+}
+
+function interruptedText(command: CommandDefinition): string {
+  const isTransfer = command.path === 'init' || command.path === 'export';
+  return isTransfer ? 'interrupted; nothing that counts as a snapshot was left' : 'interrupted';
 }
 
 async function outputFor(environment: CliEnvironment, args: ParsedArguments): Promise<OutputWriter> {

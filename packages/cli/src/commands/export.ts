@@ -1,11 +1,11 @@
 import type { FormatPlugin } from '@neon-snapshot/format-core';
 import { formatLsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
-import { usageError } from '../cli-error.ts';
 import { formatBytes } from '../output/units.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT, STORAGE_DEST_FORMAT } from '../plugins.ts';
 import { timelineOf } from '../repository.ts';
+import { assertSeparatePlaces } from '../separate-places.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { type TransferOutcome, transferSnapshot } from '../transfer.ts';
 
@@ -22,15 +22,22 @@ export async function run(session: Session): Promise<CommandResult> {
     access: 'write',
     bytesPerSecondMax: args.bytes('max_rate'),
   });
-  if (source.url === destination.url)
-    throw usageError('--snapshot_path is the storage_dest itself; name another place');
+  assertSeparatePlaces(source, destination);
   const fixed = { tenant_id: timeline.tenantId, timeline_id: timeline.timelineId };
   const outcome = await transferSnapshot(
     session,
     { format: neon, storage: source, role: 'storage', isSnapshotPath: false, fixed },
     { format, storage: destination, role: 'snapshot', isSnapshotPath: true, fixed },
   );
+  if (outcome.written !== undefined) noteOwner(session, destination);
   return describeOutcome(outcome, { destination, format });
+}
+
+/** Postgres refuses to run as root and to use a directory of another account. */
+function noteOwner(session: Session, destination: Storage): void {
+  const root = destination.fileTree?.rootPath;
+  if (root === undefined || process.getuid?.() !== 0) return;
+  session.output.note(`the files belong to root; before Postgres starts on them: chown -R postgres ${root}`);
 }
 
 function describeOutcome(

@@ -9,6 +9,7 @@ import { formatBytes } from '../output/units.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT, loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
 import { assertNoRepository, createRepository } from '../repository.ts';
+import { assertSeparatePlaces } from '../separate-places.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { sourceFormat } from '../source-format.ts';
 import { savedStorageDest } from '../storage-dest-url.ts';
@@ -79,6 +80,7 @@ async function importInto(session: Session, destination: Storage): Promise<Impor
     return { outcome: await importNewCluster(session, destination, ids), ids };
   }
   await using source = await openLocation(session, path, { role: 'snapshot', access: 'read' });
+  assertSeparatePlaces(destination, source);
   const format = await sourceFormat(session, source);
   const request = { source, format, destination, ids: given, isSnapshotPath: true };
   const outcome = await transfer(session, request);
@@ -161,12 +163,13 @@ async function assertNoTenant(session: Session, destination: Storage): Promise<v
   const { listTenantIds } = await loadNeonFormat();
   const [first, ...others] = await listTenantIds(destination, { signal: session.signal });
   if (first === undefined) return;
+  const url = await savedStorageDest(session, session.args.requiredString('storage_dest'));
   const more = others.length === 0 ? '' : ` and ${others.length} more`;
   throw new CliError(
     'CLI_DESTINATION_IN_USE',
     'init',
-    `${destination.url} already holds tenant ${first}${more}; to use it here: neon start --storage_dest=${destination.url}; to make a new cluster name another prefix`,
-    { storageDest: destination.url, tenantId: first },
+    `${destination.url} already holds tenant ${first}${more}; its snapshots: neon snapshot ls --storage_dest=${url}; the command that attaches it (not in this version yet): neon start --storage_dest=${url}; to make a new cluster name another prefix`,
+    { storageDest: url, tenantId: first },
   );
 }
 
