@@ -28,6 +28,11 @@ export class Destination {
     return this.#files.length;
   }
 
+  /** Whether `putFiles` gains by being given many files. */
+  get writesTogether(): boolean {
+    return this.#root.fileTree?.writeFiles !== undefined;
+  }
+
   /** The storage and key of a PGDATA-relative path. */
   placeOf(path: string): Place {
     const [top, oid = '', ...rest] = path.split('/');
@@ -73,6 +78,32 @@ export class Destination {
       deferSync: true,
       signal: file.signal,
     });
+  }
+
+  /** Puts whole small files: together where the storage can, else side by side. */
+  async putFiles(
+    files: readonly { readonly path: string; readonly bytes: Uint8Array }[],
+    { signal }: { readonly signal?: AbortSignal | undefined },
+  ): Promise<void> {
+    const byStorage = Map.groupBy(files, ({ path }) => this.placeOf(path).storage);
+    for (const [storage, group] of byStorage) {
+      const { fileTree } = storage;
+      if (fileTree?.writeFiles === undefined) {
+        const put = ({ path, bytes }: { readonly path: string; readonly bytes: Uint8Array }) =>
+          this.putFile(path, { body: bytes, sizeBytes: bytes.length, signal });
+        for (const file of group) await put(file);
+        continue;
+      }
+      for (const directory of new Set(group.map(({ path }) => dirname(path)))) {
+        await this.makeDirectory(directory);
+      }
+      const places = group.map(({ path, bytes }) => ({ place: this.placeOf(path), bytes }));
+      this.#files.push(...places.map(({ place }) => place));
+      await fileTree.writeFiles(
+        places.map(({ place, bytes }) => ({ key: place.key, bytes, mode: FILE_MODE })),
+        { signal },
+      );
+    }
   }
 
   /** Makes everything that was put durable. */

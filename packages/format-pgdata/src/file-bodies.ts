@@ -2,6 +2,7 @@ import { type FileEntry, FormatError, pageRuns } from '@neon-snapshot/format-cor
 import { BLCKSZ, parseRelationPath, RELSEG_BLOCKS } from '@neon-snapshot/postgres';
 import { isStorageError, readAll } from '@neon-snapshot/storage-core';
 import { type PageVerifier, RUN_PAGE_COUNT_MAX } from './page-verifier.ts';
+import { SmallFileReader } from './small-file-reader.ts';
 import type { SourceFile } from './source-tree.ts';
 
 /** Files up to this size are read whole, and before they are asked for. */
@@ -41,15 +42,17 @@ export async function* readFiles(options: FileBodiesOptions): AsyncGenerator<Fil
   }
 }
 
-/** Reads the small files of a window after the current one. */
+/** Reads the small files of a window after the current one; in groups where the storage can, else one by one. */
 class ReadAhead {
   readonly #options: FileBodiesOptions;
   readonly #window: number;
   readonly #pending = new Map<number, Promise<Uint8Array>>();
+  readonly #small: SmallFileReader;
   #next = 0;
 
   constructor(options: FileBodiesOptions) {
     this.#options = options;
+    this.#small = new SmallFileReader(options);
     this.#window = Math.max(1, Math.min(options.readAheadCountMax, READ_AHEAD_COUNT_MAX));
   }
 
@@ -59,6 +62,7 @@ class ReadAhead {
     for (this.#next = Math.max(this.#next, index); this.#next < end; this.#next++) {
       const file = files[this.#next];
       if (file === undefined || file.sizeBytes === 0 || file.sizeBytes > SMALL_FILE_SIZE_MAX_BYTES) continue;
+      if (SmallFileReader.takes(file)) continue;
       const reading = this.#readWhole(file);
       // Whoever takes the body meets the error; until then it must not count as unhandled.
       reading.catch(() => undefined);
@@ -68,6 +72,11 @@ class ReadAhead {
 
   async *bodyOf(index: number, file: SourceFile): AsyncGenerator<Uint8Array, void, undefined> {
     if (file.sizeBytes === 0) return;
+    const bytes = SmallFileReader.takes(file) ? await this.#small.take(index) : undefined;
+    if (bytes !== undefined) {
+      yield bytes;
+      return;
+    }
     const reading = this.#pending.get(index);
     if (reading !== undefined) {
       this.#pending.delete(index);
@@ -84,7 +93,7 @@ class ReadAhead {
   }
 
   async settle(): Promise<void> {
-    await Promise.allSettled(this.#pending.values());
+    await Promise.allSettled([...this.#pending.values(), this.#small.settle()]);
   }
 
   async #readWhole(file: SourceFile): Promise<Uint8Array> {

@@ -16,7 +16,7 @@ import {
   decodeControlFile,
   formatLsn,
 } from '@neon-snapshot/postgres';
-import { type PutBody, readAll } from '@neon-snapshot/storage-core';
+import type { PutBody } from '@neon-snapshot/storage-core';
 import { CONTROL_FILE_PATH, MANIFEST_PATH, standardDirectories } from './data-directory-layout.ts';
 import { defaultConfiguration } from './default-configuration.ts';
 import type { Destination } from './destination.ts';
@@ -25,6 +25,7 @@ import { fileFault } from './errors.ts';
 import { mainForkOfInit } from './init-fork.ts';
 import { encodeManifest, type WrittenFile } from './manifest.ts';
 import { WRITE_OPTIONS } from './options.ts';
+import { SmallFileWriter } from './small-file-writer.ts';
 import { TaskLimit } from './task-limit.ts';
 
 /** Checks that the destination is empty and has the room. Writes nothing. */
@@ -61,11 +62,18 @@ class DataDirectoryWriter implements SnapshotWriter {
 
   async writePartition(partition: SnapshotPartition): Promise<void> {
     await this.#prepare();
+    const small = new SmallFileWriter({
+      destination: this.#destination,
+      writes: this.#puts,
+      onWritten: (file) => this.#count(file),
+      signal: this.#context.signal,
+    });
     for await (const entry of partition.entries) {
       if (entry.kind === 'directory') await this.#destination.makeDirectory(entry.path);
       else if (entry.kind === 'link') this.#assertTablespace(entry.path);
-      else if (entry.kind === 'file') await this.#writeFile(entry);
+      else if (entry.kind === 'file') await this.#writeFile(entry, small);
     }
+    await small.flush();
     await this.#puts.drain();
   }
 
@@ -123,7 +131,7 @@ class DataDirectoryWriter implements SnapshotWriter {
     });
   }
 
-  async #writeFile(entry: FileEntry): Promise<void> {
+  async #writeFile(entry: FileEntry, small: SmallFileWriter): Promise<void> {
     const { path, sizeBytes } = entry;
     const modifiedAt = entry.modifiedAt ?? this.#context.services.now();
     this.#claim(path);
@@ -134,15 +142,8 @@ class DataDirectoryWriter implements SnapshotWriter {
       if (mainPath !== undefined) await this.#copyFile(entry, { mainPath, modifiedAt });
       return;
     }
-    const bytes = await readAll(entry.body, { sizeMaxBytes: SMALL_FILE_SIZE_MAX_BYTES, key: path });
-    await this.#puts.start(async () => {
-      const crc = crc32c(bytes);
-      for (const at of mainPath === undefined ? [path] : [path, mainPath]) {
-        await this.#put(at, bytes);
-        this.#written.push(this.#record(at, { sizeBytes, crc, modifiedAt }));
-      }
-      releaseChunk(bytes);
-    });
+    const bytes = await takeWhole(entry);
+    await small.add({ bytes, paths: mainPath === undefined ? [path] : [path, mainPath], modifiedAt });
   }
 
   async #streamFile(entry: FileEntry, modifiedAt: Date): Promise<void> {
@@ -176,6 +177,11 @@ class DataDirectoryWriter implements SnapshotWriter {
     const sizeBytes = body instanceof Uint8Array ? body.length : (size ?? 0);
     await this.#destination.putFile(path, { body, sizeBytes, signal: this.#context.signal });
     this.#bytesWritten += sizeBytes;
+  }
+
+  #count(file: WrittenFile): void {
+    this.#written.push(file);
+    this.#bytesWritten += file.sizeBytes;
   }
 
   #record(
@@ -227,6 +233,22 @@ class DataDirectoryWriter implements SnapshotWriter {
       tablespaces: info.tablespaces.length,
     };
   }
+}
+
+/** The bytes of a small file: its only chunk, or a copy of several. */
+async function takeWhole({ body, sizeBytes }: FileEntry): Promise<Uint8Array> {
+  let whole: Uint8Array | undefined;
+  let end = 0;
+  for await (const chunk of body) {
+    if (chunk.length === sizeBytes) whole = chunk;
+    else {
+      whole ??= new Uint8Array(sizeBytes);
+      whole.set(chunk, end);
+      end += chunk.length;
+      releaseChunk(chunk);
+    }
+  }
+  return whole ?? new Uint8Array(0);
 }
 
 /** A body and the CRC-32C of what has passed. */

@@ -6,6 +6,7 @@ import {
   StorageError,
   type StorageErrorCode,
   type StorageOperation,
+  withoutBulkVerbs,
 } from '@neon-snapshot/storage-core';
 
 export type FaultyVerb = 'head' | 'get' | 'list' | 'put' | 'delete' | 'copy';
@@ -49,7 +50,8 @@ export function createFaultyStorage(
   return {
     url: inner.url,
     capability: inner.capability,
-    ...(inner.fileTree === undefined ? {} : { fileTree: inner.fileTree }),
+    // Without the bulk verbs, so that the faults of `get` and `put` are met.
+    ...withoutBulkVerbs(inner),
     callCount: (verb) => plan.callCount(verb),
     pendingFaults: () => plan.pending(),
     head: (key, call) => plan.run({ verb: 'head', key, signal: call?.signal }, () => inner.head(key, call)),

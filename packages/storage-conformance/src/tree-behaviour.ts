@@ -1,6 +1,13 @@
 import type { FileTree, Storage } from '@neon-snapshot/storage-core';
 import { describe, expect } from 'vitest';
-import { bytesOf, expectStorageError, type KitTest, listKeys, readObject } from './kit-helpers.ts';
+import {
+  bytesOf,
+  expectStorageError,
+  type KitTest,
+  listKeys,
+  patternBytes,
+  readObject,
+} from './kit-helpers.ts';
 
 /** What only a file system has; a storage without it must not offer the verbs. */
 export function describeFileTree(kitTest: KitTest): void {
@@ -57,6 +64,63 @@ export function describeFileTree(kitTest: KitTest): void {
         expect(await readObject(storage, 'base/3/11')).toEqual(bytesOf('base/3/11'));
       },
     );
+
+    treeTest('many files are written and read in one go, where the storage can', async (storage, tree) => {
+      if (tree.writeFiles === undefined || tree.readFiles === undefined) return;
+      const files = Array.from({ length: 300 }, (_, index) => ({
+        key: `base/${index % 3}/${index}`,
+        bytes: patternBytes(index * 7, index),
+        mode: index % 2 === 0 ? 0o600 : 0o666,
+      }));
+      await tree.writeFiles(files);
+      await tree.sync();
+      const memory = new Uint8Array(new SharedArrayBuffer(1024 * 1024));
+      const expected = files.map(({ key, bytes }) => ({ key, sizeBytes: bytes.length }));
+      const found = await tree.readFiles(expected, { memory });
+      expect(found.map((bytes) => Buffer.from(bytes ?? []))).toEqual(
+        files.map(({ bytes }) => Buffer.from(bytes)),
+      );
+      expect(await readObject(storage, 'base/2/299')).toEqual(patternBytes(299 * 7, 299));
+      expect((await storage.head('base/1/1')).mode).toBe(0o666);
+    });
+
+    treeTest('writing in one go replaces nothing and follows no link', async (storage, tree) => {
+      if (tree.writeFiles === undefined) return;
+      const file = (key: string) => ({ key, bytes: bytesOf('new'), mode: 0o600 });
+      await storage.put('taken', bytesOf('old'));
+      await tree.makeLink('alias', 'inside');
+      await expectStorageError(
+        tree.writeFiles([file('first'), file('taken'), file('last')]),
+        'STORAGE_ALREADY_EXISTS',
+      );
+      expect(await listKeys(storage)).toEqual(['alias', 'first', 'taken']);
+      expect(await readObject(storage, 'taken')).toEqual(bytesOf('old'));
+      await expectStorageError(tree.writeFiles([file('alias')]), 'STORAGE_ALREADY_EXISTS');
+      await expectStorageError(tree.writeFiles([file('alias/x')]), 'STORAGE_OUTSIDE_ROOT');
+      await expectStorageError(tree.writeFiles([file('../x')]), 'STORAGE_INVALID_KEY');
+      await expectStorageError(tree.writeFiles([file('x/')]), 'STORAGE_INVALID_KEY');
+    });
+
+    treeTest('reading in one go gives nothing of what is not as expected', async (storage, tree) => {
+      if (tree.readFiles === undefined) return;
+      const memory = new Uint8Array(new SharedArrayBuffer(100));
+      await storage.put('dir/file', bytesOf('12345'));
+      await tree.makeLink('alias', 'dir');
+      await tree.makeLink('dir/alias', 'file');
+      const keys = ['dir/file', 'missing/file', 'dir/missing', 'dir/alias', 'dir'];
+      const found = await tree.readFiles(
+        keys.map((key) => ({ key, sizeBytes: 5 })),
+        { memory },
+      );
+      expect(found.map((bytes) => bytes !== undefined)).toEqual([true, false, false, false, false]);
+      for (const sizeBytes of [4, 6]) {
+        expect(await tree.readFiles([{ key: 'dir/file', sizeBytes }], { memory })).toEqual([undefined]);
+      }
+      await expectStorageError(
+        tree.readFiles([{ key: 'alias/file', sizeBytes: 5 }], { memory }),
+        'STORAGE_OUTSIDE_ROOT',
+      );
+    });
 
     treeTest('the free space is a positive number of bytes', async (_storage, tree) => {
       expect(await tree.freeBytes()).toBeGreaterThan(0);

@@ -35,11 +35,13 @@ export { createSettingsScope, type SettingsScopeOptions } from './settings-scope
 export type {
   ByteRange,
   CallOptions,
+  ExpectedFile,
   FileTree,
   GetOptions,
   GetResult,
   ListOptions,
   ListPage,
+  NewFile,
   ObjectInfo,
   PutBody,
   PutOptions,
@@ -63,3 +65,4 @@ export { type RateLimitOptions, withRateLimit } from './with-rate-limit.ts';
 export { withReadOnly } from './with-read-only.ts';
 export { withRetry } from './with-retry.ts';
 export { type TimeoutOptions, withTimeout } from './with-timeout.ts';
+export { withoutBulkVerbs } from './without-bulk-verbs.ts';

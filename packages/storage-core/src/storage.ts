@@ -130,4 +130,34 @@ export interface FileTree {
   sync(options?: CallOptions): Promise<void>;
   /** Bytes that this process may still write there. */
   freeBytes(options?: CallOptions): Promise<number>;
+  /**
+   * Writes small files that do not exist yet, many in one go; they become durable with `sync`. Unlike `put` not atomic: a file is
+   * seen while it is written. A name that is taken is `STORAGE_ALREADY_EXISTS`. On a failure, the file that failed is not there;
+   * those before it are. Absent where the storage has no faster way than puts.
+   */
+  writeFiles?(files: readonly NewFile[], options?: CallOptions): Promise<void>;
+  /**
+   * Reads small files whole, many in one go, into shared memory that holds all of them: parts of it, in the order asked for. Of
+   * what cannot be read as a file of exactly the expected size there is nothing: `get` says why. Absent where the storage has no
+   * faster way than gets.
+   */
+  readFiles?(
+    files: readonly ExpectedFile[],
+    /** `memory` is of a `SharedArrayBuffer`. */
+    options: CallOptions & { readonly memory: Uint8Array },
+  ): Promise<readonly (Uint8Array | undefined)[]>;
+}
+
+/** A file to be written by `writeFiles`; its bytes must not change until that has returned. */
+export interface NewFile {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+/** A file to be read by `readFiles`. */
+export interface ExpectedFile {
+  readonly key: string;
+  readonly sizeBytes: number;
 }

@@ -1,5 +1,6 @@
 import { forwardStorage } from './forward-storage.ts';
 import type { PutBody, Storage } from './storage.ts';
+import { withoutBulkVerbs } from './without-bulk-verbs.ts';
 
 export interface ByteProgress {
   readonly verb: 'get' | 'put';
@@ -22,6 +23,7 @@ export function withByteProgress(
     }
   };
   return forwardStorage(inner, {
+    ...withoutBulkVerbs(inner),
     async get(key, getOptions) {
       const { info, body } = await inner.get(key, getOptions);
       return { info, body: counted(body, 'get') };

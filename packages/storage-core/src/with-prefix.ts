@@ -107,5 +107,24 @@ function prefixFileTree(inner: FileTree, place: PrefixedPlace): FileTree {
       place.call('tree', key, (full) => inner.makeLink(full, target, options)),
     sync: (options) => inner.sync(options),
     freeBytes: (options) => inner.freeBytes(options),
+    ...prefixBulkVerbs(inner, place),
+  };
+}
+
+function prefixBulkVerbs(inner: FileTree, place: PrefixedPlace): Pick<FileTree, 'writeFiles' | 'readFiles'> {
+  const writeFiles = inner.writeFiles?.bind(inner);
+  const readFiles = inner.readFiles?.bind(inner);
+  const full = <File extends { readonly key: string }>(files: readonly File[]): File[] =>
+    files.map((file) => {
+      assertValidKey(file.key, { operation: 'tree' });
+      return { ...file, key: place.prefix + file.key };
+    });
+  return {
+    ...(writeFiles === undefined
+      ? {}
+      : { writeFiles: (files, options) => place.translate(() => writeFiles(full(files), options)) }),
+    ...(readFiles === undefined
+      ? {}
+      : { readFiles: (files, options) => place.translate(() => readFiles(full(files), options)) }),
   };
 }

@@ -3,6 +3,7 @@ import { abortedError, throwIfAborted } from './call-checks.ts';
 import { forwardStorage } from './forward-storage.ts';
 import type { PutBody, Storage } from './storage.ts';
 import { StorageError, type StorageOperation } from './storage-error.ts';
+import { withoutBulkVerbs } from './without-bulk-verbs.ts';
 
 export interface RateLimitOptions {
   /** Bytes of `get` and `put` bodies together, on average; up to one second's worth may pass at once. */
@@ -29,6 +30,7 @@ export function withRateLimit(inner: Storage, options: RateLimitOptions): Storag
     }
   };
   return forwardStorage(inner, {
+    ...withoutBulkVerbs(inner),
     async get(key, getOptions) {
       const { info, body } = await inner.get(key, getOptions);
       return { info, body: limited(body, { operation: 'get', key, signal: getOptions?.signal }) };

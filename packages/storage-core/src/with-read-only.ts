@@ -20,12 +20,14 @@ export function withReadOnly(inner: Storage): Storage {
   });
   if (inner.fileTree === undefined) return readable;
   const { fileTree } = inner;
+  const readFiles = fileTree.readFiles?.bind(fileTree);
   const readableTree: FileTree = {
     rootPath: fileTree.rootPath,
     makeDirectory: (key) => refuse('tree', key),
     makeLink: (key) => refuse('tree', key),
     sync: () => refuse('tree'),
     freeBytes: (options) => fileTree.freeBytes(options),
+    ...(readFiles === undefined ? {} : { readFiles }),
   };
   return { ...readable, fileTree: readableTree };
 }

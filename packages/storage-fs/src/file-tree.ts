@@ -1,17 +1,19 @@
 import { type CallOptions, type FileTree, StorageError, throwIfAborted } from '@neon-snapshot/storage-core';
+import { type BulkPlace, createBulkVerbs } from './bulk-verbs.ts';
 import { translated } from './errors.ts';
 import { chmod, errnoOf, statfs, symlink } from './fs-calls.ts';
 import { type FsRoot, nearestExisting } from './fs-root.ts';
 import type { PendingSync } from './pending-sync.ts';
 
 /** The verbs that only a file system has. Directories and links become durable with `sync`, like deferred puts. */
-export function createFileTree(root: FsRoot, pending: PendingSync): FileTree {
+export function createFileTree({ root, pending, thread }: BulkPlace): FileTree {
   return {
     rootPath: root.path,
     makeDirectory: (key, options) => makeDirectory({ root, pending }, key, options),
     makeLink: (key, target, options = {}) => makeLink({ root, pending }, { key, target, ...options }),
     sync: (options = {}) => pending.sync(options.signal),
     freeBytes: (options = {}) => freeBytes(root, options),
+    ...createBulkVerbs({ root, pending, thread }),
   };
 }
 

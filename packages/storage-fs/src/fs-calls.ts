@@ -1,6 +1,7 @@
 import {
   chmod as chmodCallback,
   constants,
+  fdatasync as fdatasyncCallback,
   fsync as fsyncCallback,
   futimes as futimesCallback,
   link as linkCallback,
@@ -26,6 +27,7 @@ import { promisify } from 'node:util';
 export const open = promisify(openCallback);
 export const read = promisify(readCallback);
 export const write = promisify(writeCallback);
+export const fdatasync = promisify(fdatasyncCallback);
 export const fsync = promisify(fsyncCallback);
 export const futimes = promisify(futimesCallback);
 export const lstat = promisify(lstatCallback);

@@ -21,6 +21,7 @@ import {
 import { deleteObjects } from './delete-objects.ts';
 import { markerBody, putMarker } from './directory-marker.ts';
 import { type FailedCall, notFoundError, translated } from './errors.ts';
+import { FileBatchThread } from './file-batch-thread.ts';
 import { createFileTree } from './file-tree.ts';
 import { lstat, open, READ_FLAGS, readlink } from './fs-calls.ts';
 import { FsRoot } from './fs-root.ts';
@@ -59,13 +60,14 @@ class FsStorage implements Storage {
   readonly capability: StorageCapability;
   readonly fileTree: FileTree;
   readonly #root: FsRoot;
+  readonly #thread = new FileBatchThread();
   readonly #putPlace: PutPlace;
 
   constructor(root: FsRoot, fileMode: number) {
     this.#root = root;
     const pending = new PendingSync(root.path);
     this.#putPlace = { root, pending, queue: new KeyedQueue(), fileMode };
-    this.fileTree = createFileTree(root, pending);
+    this.fileTree = createFileTree({ root, pending, thread: this.#thread });
     this.url = `file://${root.path}`;
     this.capability = {
       conditionalPut: { ifNoneMatch: true, ifMatch: true },
@@ -117,7 +119,9 @@ class FsStorage implements Storage {
     await deleteObjects(this.#root, keys, options);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread[Symbol.asyncDispose]();
+  }
 
   /** Checks the key, the signal and the way to it; a missing directory is a missing object. */
   async #callOn(key: string, operation: 'head' | 'get', { signal }: CallOptions): Promise<FailedCall> {

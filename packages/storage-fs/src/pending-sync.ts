@@ -36,6 +36,11 @@ export class PendingSync {
     this.#devices.add(device);
   }
 
+  addFiles(paths: Iterable<string>, devices: Iterable<bigint>): void {
+    for (const path of paths) this.#files.add(path);
+    for (const device of devices) this.#devices.add(device);
+  }
+
   addDirectories(paths: Iterable<string>): void {
     for (const path of paths) this.#directories.add(path);
   }

@@ -2,13 +2,18 @@ import { type BigIntStats, closeSync, fchmodSync, fstatSync } from 'node:fs';
 import type { PutOptions } from '@neon-snapshot/storage-core';
 import { abortableItems, type PutBody, sizeMismatchError } from '@neon-snapshot/storage-core';
 import { type FailedCall, translated } from './errors.ts';
-import { CREATE_FLAGS, fsync, futimes, open, unlink, write } from './fs-calls.ts';
+import { CREATE_FLAGS, fdatasync, fsync, futimes, open, unlink, write } from './fs-calls.ts';
 import { temporaryName } from './hidden-names.ts';
 import { PERMISSION_BITS } from './object-info.ts';
 
 /** Smaller chunks are gathered up to this size, larger ones than a quarter of it are written as they are. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
 const DIRECT_WRITE_BYTES = WRITE_BUFFER_BYTES / 4;
+/**
+ * A file that is made durable later is sent to the disk already while it is written, in steps of this size: else all of it waits
+ * for the one sync at the end, 0.4 s for 1 GB (measured).
+ */
+const WRITE_BACK_BYTES = 32 * 1024 * 1024;
 
 /** A body on its way to becoming an object: a hidden file in the directory of that object. */
 export class TemporaryFile {
@@ -17,6 +22,8 @@ export class TemporaryFile {
   /** What failed system calls are reported as; failures of the body's source pass as they are. */
   readonly #call: FailedCall;
   #open = true;
+  #unsentBytes = 0;
+  #writeBack: Promise<void> | undefined;
 
   private constructor(path: string, descriptor: number, call: FailedCall) {
     this.path = path;
@@ -37,7 +44,10 @@ export class TemporaryFile {
       return body.byteLength;
     }
     const expectedBytes = key.endsWith('/') ? 0 : options.sizeBytes;
-    const gathered = new GatheredWrites((bytes) => this.#writeAll(bytes));
+    const gathered = new GatheredWrites(async (bytes) => {
+      await this.#writeAll(bytes);
+      if (options.deferSync === true) this.#sendToDisk(bytes.byteLength);
+    });
     let foundBytes = 0;
     for await (const chunk of abortableItems(body, { operation: 'put', key, signal: options.signal })) {
       foundBytes += chunk.byteLength;
@@ -70,6 +80,7 @@ export class TemporaryFile {
    */
   async finish(mode: number | undefined): Promise<BigIntStats> {
     return translated(this.#call, async () => {
+      await this.#writeBack;
       const stats = fstatSync(this.#descriptor, { bigint: true });
       if (mode !== undefined && Number(stats.mode & PERMISSION_BITS) !== mode)
         fchmodSync(this.#descriptor, mode);
@@ -80,6 +91,7 @@ export class TemporaryFile {
 
   /** Removes the file unless it has been renamed away. */
   async discard(): Promise<void> {
+    await this.#writeBack?.catch(() => undefined);
     this.#close();
     await unlink(this.path).catch(() => undefined);
   }
@@ -88,6 +100,17 @@ export class TemporaryFile {
     if (!this.#open) return;
     this.#open = false;
     closeSync(this.#descriptor);
+  }
+
+  /** Starts a write-back unless one is under way; `finish` waits for it and meets its failure. */
+  #sendToDisk(writtenBytes: number): void {
+    this.#unsentBytes += writtenBytes;
+    if (this.#unsentBytes < WRITE_BACK_BYTES || this.#writeBack !== undefined) return;
+    this.#unsentBytes = 0;
+    this.#writeBack = fdatasync(this.#descriptor).then(() => {
+      this.#writeBack = undefined;
+    });
+    this.#writeBack.catch(() => undefined);
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {

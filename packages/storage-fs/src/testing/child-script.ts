@@ -10,6 +10,7 @@ export interface ChildScript {
 
 const SCRIPTS = {
   'endless-writer': new URL('./endless-writer.ts', import.meta.url),
+  'limited-writer': new URL('./limited-writer.ts', import.meta.url),
   'racing-writer': new URL('./racing-writer.ts', import.meta.url),
   'unprivileged-reader': new URL('./unprivileged-reader.ts', import.meta.url),
 };
