@@ -70,12 +70,12 @@ describe('a run of the CLI', () => {
     [['storage', 'ls', 'gopher://x/y'], 2, 'PLUGIN_NOT_FOUND', 'gopher'],
     [['storage', 'ls', 's3:bucket'], 2, 'STORAGE_INVALID_URL', 's3://'],
     [
-      ['init', '--storage_dest=b', '--snapshot_path=.', '--snapshot_format=pgdatta'],
+      ['init', '--storage_dest=../b', '--snapshot_path=.', '--snapshot_format=pgdatta'],
       2,
       'PLUGIN_NOT_FOUND',
       'Did you mean "pgdata"?',
     ],
-    [['init', '--storage_dest=b', '--snapshot_path=.'], 1, 'CLI_FORMAT_UNKNOWN', '--snapshot_format'],
+    [['init', '--storage_dest=../b', '--snapshot_path=.'], 1, 'CLI_FORMAT_UNKNOWN', '--snapshot_format'],
     [['init'], 2, 'CLI_USAGE', '--storage_dest is missing'],
     [['init', '--storage_dest=b', '--recover'], 2, 'CLI_USAGE', 'needs --snapshot_path'],
     [
