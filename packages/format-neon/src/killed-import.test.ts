@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { loadTimeline } from '@neon-snapshot/neon-layer';
+import type { Storage } from '@neon-snapshot/storage-core';
+import { openFsStorage } from '@neon-snapshot/storage-fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { listTimelines } from './catalog/timelines.ts';
+import { makeLargeSnapshot } from './testing/large-snapshot.ts';
+import { keysOf, readFiles, write } from './testing/made-up-runs.ts';
+import { watchPuts } from './testing/watched-storage.ts';
+
+const KILLS = 20;
+/** At this rate an import takes about a second. */
+const BYTES_PER_SECOND = 15_000_000;
+/** Puts of an import: 29 layers, and what comes before and after them. */
+const PUTS = 36;
+/** About what a put of a layer takes. */
+const KILL_DELAY_MAX_MS = 60;
+const CHILD = fileURLToPath(new URL('./testing/import-worker.ts', import.meta.url));
+
+let directory = '';
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'neon-killed-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+/** Starts an import, and kills it some milliseconds after it has begun its nth put. */
+async function killedImport(rootPath: string, nth: number): Promise<void> {
+  const argv = ['--conditions=@neon-snapshot/source', CHILD, rootPath, String(BYTES_PER_SECOND)];
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  let count = 0;
+  for await (const _ of createInterface({ input: child.stdout })) {
+    count += 1;
+    if (count === nth) break;
+  }
+  await sleep(Math.random() * KILL_DELAY_MAX_MS);
+  child.kill('SIGKILL');
+  await exited;
+}
+
+const isWhole = async (storage: Storage) =>
+  (await listTimelines(storage)).some(({ state }) => state === 'ready');
+const layersOf = async (storage: Storage) => (await keysOf(storage)).filter((key) => key.includes('__'));
+
+test('an import killed at 20 moments goes on each time with the layers that are stored', {
+  timeout: 300_000,
+}, async () => {
+  const { reader, files } = makeLargeSnapshot();
+  const reusedCounts: number[] = [];
+  for (let nth = 0; nth < KILLS; nth += 1) {
+    const rootPath = path.join(directory, String(nth));
+    await killedImport(rootPath, 1 + Math.floor(Math.random() * PUTS));
+    await using storage = await openFsStorage({ rootPath, create: true });
+    // Faster than it was meant to be: it is whole.
+    if (!(await isWhole(storage))) {
+      const stored = await layersOf(storage);
+      const puts: string[] = [];
+      const watched = watchPuts(storage, (key) => puts.push(key));
+      const { result } = await write(reader, watched, { sole_tenant: true });
+      const layerPuts = puts.filter((key) => key.includes('__'));
+      expect(layerPuts).toHaveLength(Number(result.facts.layers) - stored.length);
+      reusedCounts.push(stored.length);
+    }
+    const [{ tenantId: tenant, timelineId } = { tenantId: '', timelineId: '' }] =
+      await listTimelines(storage);
+    const { index } = await loadTimeline(storage, { tenant, timelineId });
+    expect(await layersOf(storage)).toHaveLength(index.layers.size);
+    const found = await readFiles(storage);
+    for (const [name, bytes] of files)
+      expect(Buffer.compare(found.get(name) ?? new Uint8Array(1), bytes), name).toBe(0);
+    await rm(rootPath, { recursive: true });
+  }
+  // Most kills hit an import that had stored some layers.
+  expect(reusedCounts.filter((count) => count > 0).length).toBeGreaterThan(KILLS / 2);
+});
