@@ -1,6 +1,14 @@
 import type { OptionTable } from './arguments.ts';
 import type { CommandDefinition } from './command.ts';
-import { SNAPSHOT_OPTIONS, STORAGE_DEST, TIMELINE_OPTIONS, TRANSFER_OPTIONS } from './options.ts';
+import {
+  CONCURRENCY,
+  FORMAT_OPTION,
+  RECOVER,
+  SNAPSHOT_OPTIONS,
+  STORAGE_DEST,
+  TIMELINE_OPTIONS,
+  TRANSFER_OPTIONS,
+} from './options.ts';
 
 const INIT: OptionTable = {
   ...STORAGE_DEST,
@@ -15,10 +23,7 @@ const INIT: OptionTable = {
     alias: 'timeline_id',
     describe: 'id of its first timeline, 32 hex digits [random]',
   },
-  recover: {
-    type: 'boolean',
-    describe: 'make a data directory that was not shut down cleanly consistent, in a scratch copy',
-  },
+  recover: RECOVER,
   ignore_page_errors: {
     type: 'boolean',
     describe: 'import pages with a wrong checksum too, with a warning each',
@@ -51,6 +56,22 @@ const EXPORT: OptionTable = {
   },
   allow_loss: { type: 'boolean', describe: 'export although the format cannot hold everything' },
   ...TRANSFER_OPTIONS,
+};
+
+const VERIFY: OptionTable = {
+  level: {
+    type: 'string',
+    choices: ['meta', 'hash', 'pages', 'restore'],
+    describe: 'how deep to look [meta]',
+  },
+  ...SNAPSHOT_OPTIONS,
+  ...STORAGE_DEST,
+  ...TIMELINE_OPTIONS,
+  lsn: { type: 'string', describe: 'LSN at which pages are looked at [the end of the timeline]' },
+  recover: RECOVER,
+  superuser: { type: 'string', describe: 'superuser of the cluster, for level restore [postgres]' },
+  concurrency: CONCURRENCY,
+  format_option: FORMAT_OPTION,
 };
 
 const WAL_SHOW: OptionTable = {
@@ -100,6 +121,30 @@ export const COMMANDS: readonly CommandDefinition[] = [
     summary: 'show one snapshot: of storage_dest, or at snapshot_path',
     options: { ...SNAPSHOT_OPTIONS, ...STORAGE_DEST, ...TIMELINE_OPTIONS },
     load: () => import('./commands/snapshot-show.ts'),
+  },
+  {
+    path: 'snapshot verify',
+    summary: 'look for what is wrong with a snapshot, or with all of storage_dest',
+    options: VERIFY,
+    examples: [
+      'neon snapshot verify --level=pages',
+      'neon snapshot verify --snapshot_path=/srv/restored --level=restore',
+    ],
+    load: () => import('./commands/snapshot-verify.ts'),
+  },
+  {
+    path: 'snapshot diff',
+    summary: 'which files and blocks differ between two snapshots',
+    options: { concurrency: CONCURRENCY },
+    positionals: [
+      { name: 'a', describe: 'snapshot: PLACE[#[TENANT/]TIMELINE][@LSN]; no PLACE: storage_dest' },
+      { name: 'b', describe: 'the other one' },
+    ],
+    examples: [
+      'neon snapshot diff @0/1E1D368 @0/2000000',
+      'neon snapshot diff s3://bucket/app /srv/restored',
+    ],
+    load: () => import('./commands/snapshot-diff.ts'),
   },
   {
     path: 'inspect',
@@ -181,7 +226,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
 
 /** What the first word of a two-word command is about. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
-  snapshot: 'snapshots: ls, show',
+  snapshot: 'snapshots: ls, show, verify, diff',
   wal: 'write-ahead log: show',
   storage: 'object stores: ls, check',
   plugins: 'plugins: list',

@@ -1,4 +1,4 @@
-import type { OptionTable } from './arguments.ts';
+import type { OptionDefinition, OptionTable } from './arguments.ts';
 
 /** Options of every command. */
 export const GLOBAL_OPTIONS: OptionTable = {
@@ -21,17 +21,29 @@ export const GLOBAL_OPTIONS: OptionTable = {
   },
 };
 
+export const CONCURRENCY: OptionDefinition = {
+  type: 'number',
+  min: 1,
+  max: 64,
+  describe: 'files, objects and workers at work side by side, 1 to 64 [number of CPUs, at most 8]',
+};
+
+export const FORMAT_OPTION: OptionDefinition = {
+  type: 'list',
+  describe: 'NAME=VALUE for the format of --snapshot_path',
+};
+
+export const RECOVER: OptionDefinition = {
+  type: 'boolean',
+  describe: 'make a data directory that was not shut down cleanly consistent, in a scratch copy',
+};
+
 /** Options of the commands that move a snapshot. */
 export const TRANSFER_OPTIONS: OptionTable = {
-  concurrency: {
-    type: 'number',
-    min: 1,
-    max: 64,
-    describe: 'files, objects and workers at work side by side, 1 to 64 [number of CPUs, at most 8]',
-  },
+  concurrency: CONCURRENCY,
   max_rate: { type: 'size', describe: 'bytes per second to write at most, e.g. 100M' },
   dry_run: { type: 'boolean', describe: 'check everything, write nothing' },
-  format_option: { type: 'list', describe: 'NAME=VALUE for the format of --snapshot_path' },
+  format_option: FORMAT_OPTION,
 };
 
 export const SNAPSHOT_OPTIONS: OptionTable = {

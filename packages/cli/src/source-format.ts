@@ -7,6 +7,16 @@ import { formatNames, loadFormat, type Session } from './session.ts';
 export async function sourceFormat(session: Session, storage: Storage): Promise<FormatPlugin> {
   const named = session.args.string('snapshot_format');
   if (named !== undefined) return loadFormat(session, named);
+  const hint = 'check the path, or name the format with --snapshot_format';
+  return detectFormat(session, storage, { hint });
+}
+
+/** The one format that recognises what lies at the location; `hint` is what to do where none or several do. */
+export async function detectFormat(
+  session: Session,
+  storage: Storage,
+  { hint }: { readonly hint: string },
+): Promise<FormatPlugin> {
   const found: FormatPlugin[] = [];
   const reasons: string[] = [];
   for (const name of formatNames(session)) {
@@ -21,10 +31,8 @@ export async function sourceFormat(session: Session, storage: Storage): Promise<
     throw new CliError(
       'CLI_FORMAT_UNKNOWN',
       'detect format',
-      `no known snapshot format at ${storage.url} (${reasons.join('; ')}); check the path, or name the format with --snapshot_format`,
+      `no known snapshot format at ${storage.url} (${reasons.join('; ')}); ${hint}`,
     );
   }
-  throw usageError(
-    `${storage.url} looks like ${found.map((format) => format.name).join(' and ')}; choose with --snapshot_format`,
-  );
+  throw usageError(`${storage.url} looks like ${found.map((format) => format.name).join(' and ')}; ${hint}`);
 }

@@ -1,41 +1,17 @@
 import { isFormatError, type SnapshotInfo } from '@neon-snapshot/format-core';
 import { formatLsn } from '@neon-snapshot/postgres';
-import type { Storage } from '@neon-snapshot/storage-core';
-import { formatOptions } from '../format-options.ts';
 import { formatBytes } from '../output/units.ts';
 import type { CommandResult, JsonValue } from '../output/writer.ts';
 import { loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
-import { timelineOf } from '../repository.ts';
 import { formatServices } from '../services.ts';
-import { concurrencyOf, loadFormat, openLocation, type Session, type StorageRole } from '../session.ts';
-import { sourceFormat } from '../source-format.ts';
+import { concurrencyOf, type Session } from '../session.ts';
+import { openSnapshotPlace, placeOptions, type SnapshotPlace } from '../snapshot-place.ts';
 import { timelineData } from '../timeline-facts.ts';
-
-interface SnapshotPlace {
-  readonly storage: Storage;
-  readonly role: StorageRole;
-  readonly formatName: string;
-  readonly tenantId?: string | undefined;
-  readonly timelineId?: string | undefined;
-}
 
 /** `neon snapshot show`: one snapshot of any format at `--snapshot_path`, or the newest one of a timeline. */
 export async function run(session: Session): Promise<CommandResult> {
-  const path = session.args.string('snapshot_path');
-  if (path !== undefined) {
-    await using storage = await openLocation(session, path, { role: 'snapshot', access: 'read' });
-    const format = await sourceFormat(session, storage);
-    return await show(session, { storage, role: 'snapshot', formatName: format.name });
-  }
-  const { storageDest, tenantId, timelineId } = await timelineOf(session);
-  await using storage = await openLocation(session, storageDest, { role: 'storage', access: 'read' });
-  return await show(session, {
-    storage,
-    role: 'storage',
-    formatName: STORAGE_DEST_FORMAT,
-    tenantId,
-    timelineId,
-  });
+  await using place = await openSnapshotPlace(session);
+  return await show(session, place);
 }
 
 async function show(session: Session, place: SnapshotPlace): Promise<CommandResult> {
@@ -43,13 +19,13 @@ async function show(session: Session, place: SnapshotPlace): Promise<CommandResu
   const timelines = await timelinesOf(session, place);
   const facts = {
     url: place.storage.url,
-    snapshotFormat: place.formatName,
+    snapshotFormat: place.format.name,
     ...(info === undefined ? {} : infoData(info)),
   };
   return {
     command: 'snapshot show',
     lines: [
-      `snapshot     ${place.storage.url} (${place.formatName})`,
+      `snapshot     ${place.storage.url} (${place.format.name})`,
       ...(info === undefined
         ? ['facts of the cluster need WAL to be applied, which this version cannot do']
         : infoLines(info)),
@@ -60,20 +36,10 @@ async function show(session: Session, place: SnapshotPlace): Promise<CommandResu
 }
 
 async function readInfo(session: Session, place: SnapshotPlace): Promise<SnapshotInfo | undefined> {
-  const format = await loadFormat(session, place.formatName);
-  const fixed =
-    place.role === 'storage' ? { tenant_id: place.tenantId, timeline_id: place.timelineId } : undefined;
-  const options = formatOptions({
-    format,
-    direction: 'read',
-    args: session.args,
-    isSnapshotPath: place.role === 'snapshot',
-    ...(fixed === undefined ? {} : { fixed }),
-  });
   try {
-    await using reader = await format.openReader({
+    await using reader = await place.format.openReader({
       storage: place.storage,
-      options,
+      options: placeOptions(session, place),
       services: formatServices(session, place.role),
       signal: session.signal,
       concurrency: concurrencyOf(session.args),
@@ -90,7 +56,7 @@ async function timelinesOf(
   session: Session,
   place: SnapshotPlace,
 ): Promise<readonly { readonly [key: string]: JsonValue }[]> {
-  if (place.formatName !== STORAGE_DEST_FORMAT) return [];
+  if (place.format.name !== STORAGE_DEST_FORMAT) return [];
   const { listTimelines } = await loadNeonFormat();
   const all = await listTimelines(place.storage, { tenantId: place.tenantId, signal: session.signal });
   return all

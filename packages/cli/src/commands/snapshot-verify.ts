@@ -1,0 +1,111 @@
+import {
+  VerifyCollector,
+  type VerifyFinding,
+  type VerifyLevel,
+  type VerifyReport,
+  verifyStream,
+} from '@neon-snapshot/format-core';
+import { EXIT_CODE } from '../exit-code.ts';
+import { assertFlagsAreUsed } from '../format-options.ts';
+import type { CommandResult, JsonValue } from '../output/writer.ts';
+import { formatServices } from '../services.ts';
+import { concurrencyOf, type Session } from '../session.ts';
+import { openSnapshotPlace, placeOptions, placeSide, type SnapshotPlace } from '../snapshot-place.ts';
+import { checkRestore, type RestoreFacts } from '../verify/restore-check.ts';
+
+/** `neon snapshot verify`: is everything there, does it decode, is every page one, does Postgres start on it? */
+export async function run(session: Session): Promise<CommandResult> {
+  await using place = await openSnapshotPlace(session);
+  assertFlagsAreUsed(session.args, [{ ...placeSide(session, place), direction: 'read' }]);
+  const level = session.args.string('level') ?? 'meta';
+  const collector = new VerifyCollector();
+  const report = await verify(session, place, level === 'hash' || level === 'pages' ? level : 'meta');
+  // A snapshot with holes is not worth a Postgres.
+  const restored =
+    level === 'restore' && report.errorCount === 0
+      ? await checkRestore(session, place, collector)
+      : undefined;
+  return describe({ place, level, report: joined(report, collector.report()), restored });
+}
+
+async function verify(session: Session, place: SnapshotPlace, level: VerifyLevel): Promise<VerifyReport> {
+  const { format, storage, role } = place;
+  const { onProgress, signal } = session;
+  const context = {
+    storage,
+    level,
+    options: placeOptions(session, place),
+    services: formatServices(session, role),
+    onProgress,
+    signal,
+    concurrency: concurrencyOf(session.args),
+  };
+  if (format.verify !== undefined) return format.verify(context);
+  const collector = new VerifyCollector();
+  await using reader = await format.openReader({ ...context, pagesVerifiedDownstream: true });
+  if (level !== 'meta')
+    await verifyStream(reader, { collector, checkPages: level === 'pages', onProgress, signal });
+  return collector.report();
+}
+
+function joined(a: VerifyReport, b: VerifyReport): VerifyReport {
+  return {
+    findings: [...a.findings, ...b.findings],
+    errorCount: a.errorCount + b.errorCount,
+    warningCount: a.warningCount + b.warningCount,
+    counts: { ...a.counts, ...b.counts },
+  };
+}
+
+function describe(outcome: {
+  readonly place: SnapshotPlace;
+  readonly level: string;
+  readonly report: VerifyReport;
+  readonly restored: RestoreFacts | undefined;
+}): CommandResult {
+  const { place, level, report, restored } = outcome;
+  const { url } = place.storage;
+  const { findings, errorCount, warningCount, counts } = report;
+  const unlisted = errorCount + warningCount - findings.length;
+  const looked = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
+  return {
+    command: 'snapshot verify',
+    lines: [
+      ...findings.map(findingLine),
+      ...(unlisted > 0 ? [`… ${unlisted} more`] : []),
+      `${url} (${place.format.name}), level ${level}: ${looked.join(', ')}`,
+      ...(restored === undefined ? [] : restoredLines(restored)),
+      errorCount === 0
+        ? `nothing is wrong${warningCount === 0 ? '' : ` (${warningCount} warnings)`}`
+        : `${errorCount} errors, ${warningCount} warnings`,
+    ],
+    data: {
+      url,
+      snapshotFormat: place.format.name,
+      level,
+      sound: errorCount === 0,
+      errors: errorCount,
+      warnings: warningCount,
+      findings: findings.map((each) => ({ ...each })),
+      counts,
+      ...(level === 'restore' ? { restored: restored ?? null } : {}),
+    },
+    ...(errorCount === 0 ? {} : { exitCode: EXIT_CODE.invalidData }),
+  };
+}
+
+function findingLine({ severity, code, message }: VerifyFinding): string {
+  return `${severity} ${code}: ${message}`;
+}
+
+function restoredLines({ postgresVersion, heaps, btrees, databases }: RestoreFacts): string[] {
+  const list = (Array.isArray(databases) ? databases : []) as readonly {
+    readonly [key: string]: JsonValue;
+  }[];
+  return [
+    `Postgres ${String(postgresVersion)} started on it; amcheck looked at ${String(heaps)} tables and ${String(btrees)} B-trees`,
+    ...list.map(
+      ({ name, tables, rows }) => `database ${String(name)}: ${String(tables)} tables, ${String(rows)} rows`,
+    ),
+  ];
+}
