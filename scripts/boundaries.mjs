@@ -15,6 +15,7 @@ export const MAY_IMPORT = {
   'neon-layer': ['storage-core', 'postgres'],
   'format-neon': ['format-core', 'storage-core', 'postgres', 'archive', 'neon-layer', 'wal-redo'],
   'wal-redo': ['postgres'],
+  'wal-redo-stock': ['postgres', 'postgres-process'],
   'wal-ingest': ['postgres', 'neon-layer'],
   repository: ['storage-core'],
 };

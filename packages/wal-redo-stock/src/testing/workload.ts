@@ -1,0 +1,68 @@
+/** SQL that makes Postgres write records of all resource managers that change pages; many of them change several at once. */
+export function workload(): readonly string[] {
+  return [
+    `create extension bloom`,
+    `create table t_btree(id bigserial primary key, a int, b text)`,
+    `create index on t_btree(a)`,
+    `create index on t_btree(b)`,
+    `create table t_gin(id int, tags int[])`,
+    `create index on t_gin using gin(tags)`,
+    `create index on t_gin using gin(tags) with (fastupdate=off)`,
+    `create table t_gist(id int, p point)`,
+    `create index on t_gist using gist(p)`,
+    `create table t_spg(id int, p point, t text)`,
+    `create index on t_spg using spgist(p)`,
+    `create index on t_spg using spgist(t)`,
+    `create table t_brin(id int, v int)`,
+    `create index t_brin_id on t_brin using brin(id) with (pages_per_range=2)`,
+    `create table t_hash(id int)`,
+    `create index on t_hash using hash(id)`,
+    `create table t_bloom(a int, b int)`,
+    `create index on t_bloom using bloom(a, b)`,
+    `create table t_hot(id int primary key, cnt int, pad text) with (fillfactor=60)`,
+    `create table t_shrink(id int, t text)`,
+    `create unlogged table t_unlogged(a int primary key, b text)`,
+    `create sequence s1`,
+    ...[1, 2].flatMap(round),
+    `vacuum freeze t_hot`,
+    `update t_hot set cnt = cnt + 1 where id % 10 = 0`,
+    `select brin_desummarize_range('t_brin_id', 0)`,
+    `cluster t_hot using t_hot_pkey`,
+    `reindex table t_gist`,
+  ];
+}
+
+function round(number: number): readonly string[] {
+  return [
+    `insert into t_btree(a, b) select random()*1000, md5(random()::text) from generate_series(1, 1200)`,
+    `insert into t_gin select g, array[(random()*5)::int, (random()*1000)::int] from generate_series(1, 400) g`,
+    `insert into t_gist select g, point(random(), random()) from generate_series(1, 700) g`,
+    `insert into t_spg select g, point(random(), random()), 'pre' || md5(random()::text) from generate_series(1, 500) g`,
+    `insert into t_brin select g, random()*100 from generate_series(1, 1500) g`,
+    `select brin_summarize_new_values('t_brin_id')`,
+    `update t_brin set id = id + 100000 where v between 40 and 45`,
+    `insert into t_hash select random()*100000 from generate_series(1, 1200)`,
+    `insert into t_bloom select random()*1000, random()*1000 from generate_series(1, 300)`,
+    `insert into t_hot select g, 0, repeat('x', 50) from generate_series(1, 400) g on conflict (id) do update set cnt = excluded.cnt`,
+    `update t_hot set cnt = cnt + 1`,
+    `update t_hot set pad = repeat('z', 400) where id % 20 = 0`,
+    `select nextval('s1') from generate_series(1, 100)`,
+    `insert into t_shrink select g, repeat('y', 100) from generate_series(1, 1000) g`,
+    `vacuum t_shrink`,
+    `delete from t_shrink where id > 300`,
+    `vacuum (truncate true) t_shrink`,
+    `delete from t_btree where id % 13 = 0`,
+    `delete from t_gin where id % 8 = 0`,
+    `delete from t_gist where id % 3 = 0`,
+    `delete from t_spg where id % 6 = 0`,
+    `delete from t_hash where id % 3 = 0`,
+    `delete from t_bloom where a % 5 = 0`,
+    ...['t_btree', 't_gin', 't_gist', 't_spg', 't_hash', 't_bloom', 't_brin', 't_hot'].map(
+      (table) => `vacuum ${table}`,
+    ),
+    `update t_btree set a = a + 1 where id % 11 = 0`,
+    `delete from t_btree where id % 29 = 0`,
+    // What is touched from here on comes as full-page images first.
+    ...(number === 1 ? [`checkpoint`] : []),
+  ];
+}
