@@ -8,6 +8,7 @@ import {
   stringOption,
 } from '@neon-snapshot/format-core';
 import { type Lsn, parseLsn } from '@neon-snapshot/postgres';
+import { parseCommitTime } from './time/commit-time.ts';
 
 export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [
   {
@@ -68,6 +69,12 @@ export const READ_OPTIONS: readonly FormatOptionDescription[] = [
     description: 'Where to read the timeline, such as 0/16B3748. Default: its last LSN in storage.',
   },
   {
+    name: 'time',
+    type: 'string',
+    description:
+      'Read the timeline as of a time, such as 2026-11-22T09:00:55Z: with every commit before the first one after it. Not together with lsn.',
+  },
+  {
     name: 'stripe_size',
     type: 'string',
     description:
@@ -78,6 +85,11 @@ export const READ_OPTIONS: readonly FormatOptionDescription[] = [
     type: 'string',
     description:
       'TimeLineID of the exported cluster: new continues on the next one with its history file, original keeps it. Default: new.',
+  },
+  {
+    name: 'ignore_page_errors',
+    type: 'boolean',
+    description: 'Read pages with wrong checksums as they are, with a warning each.',
   },
 ];
 
@@ -99,8 +111,11 @@ export interface ReadOptions {
   readonly tenantId: string | undefined;
   readonly timelineId: string | undefined;
   readonly lsn: Lsn | undefined;
+  /** µs since 2000-01-01 UTC; never with an LSN. */
+  readonly time: bigint | undefined;
   readonly stripeSize: number | undefined;
   readonly timeLineIdMode: 'new' | 'original';
+  readonly ignorePageErrors: boolean;
 }
 
 /** Throws `FORMAT_OPTION`. */
@@ -125,8 +140,10 @@ export function parseReadOptions(options: FormatOptions): ReadOptions {
     tenantId: idOption(options, 'tenant_id'),
     timelineId: idOption(options, 'timeline_id'),
     lsn: lsnOption(options),
+    time: timeOption(options),
     stripeSize: stripeSizeOption(options),
     timeLineIdMode: modeOption(options),
+    ignorePageErrors: booleanOption(options, 'ignore_page_errors', { fallback: false }),
   };
 }
 
@@ -155,6 +172,16 @@ function lsnOption(options: FormatOptions): Lsn | undefined {
   } catch {
     throw optionError('lsn', { expected: 'two hex numbers such as 0/16B3748', found: text });
   }
+}
+
+function timeOption(options: FormatOptions): bigint | undefined {
+  const text = stringOption(options, 'time');
+  if (text === undefined) return undefined;
+  if (stringOption(options, 'lsn') !== undefined)
+    throw optionError('time', { expected: 'the place of lsn, not both', found: text });
+  const time = parseCommitTime(text);
+  if (time !== undefined) return time;
+  throw optionError('time', { expected: 'a time with its zone such as 2026-11-22T09:00:55Z', found: text });
 }
 
 function stripeSizeOption(options: FormatOptions): number | undefined {

@@ -1,5 +1,5 @@
 import type { FormatOptions, SnapshotReader } from '@neon-snapshot/format-core';
-import { parseRelationPath } from '@neon-snapshot/postgres';
+import { formatLsn, type Lsn, lsn, parseRelationPath } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { describe, expect, test } from 'vitest';
 import { plugin } from './plugin.ts';
@@ -12,6 +12,7 @@ import {
   sampleListing,
   sampleStorage,
 } from './testing/neon-samples.ts';
+import { sampleWal } from './testing/sample-wal.ts';
 import { testServices } from './testing/services.ts';
 
 function openReader(storage: Storage, options: FormatOptions): Promise<SnapshotReader> {
@@ -125,6 +126,23 @@ describe.runIf(HAS_SAMPLES)(`timelines of a real page server${SAMPLES_NOTE}`, ()
     const others = [...(OTHER_IN_STOCK.get('pg16 p1') ?? []), 'pg_multixact/offsets/0000'];
     expect(differencesToStock(found, 'pg16', 'p1')).toEqual(others);
     expect(differencesToFullBackup(found, 'fullbackup-main-p1', 'pg16')).toEqual([]);
+  });
+
+  test('an LSN inside of a record is the state before that record', async () => {
+    const facts = sampleFacts('pg17');
+    const records = [...sampleWal('pg17')];
+    const record = records.findLast(({ start, end }) => end - start > 200n) ?? records[0];
+    if (record === undefined) throw new Error('there is no WAL');
+    await using storage = await sampleStorage('pg17');
+    const digestsAt = async (at: Lsn) => {
+      const options = { ...optionsAt(facts, 'main', 'p3'), lsn: formatLsn(at) };
+      await using reader = await openReader(storage, options);
+      const files = [...(await digestFiles(reader))].filter(([path]) => !path.startsWith('pg_wal/'));
+      return files.map(([path, { sha256 }]) => `${path} ${sha256}`).sort();
+    };
+    const before = await digestsAt(record.start);
+    expect(await digestsAt(lsn(record.end - 1n))).toEqual(before);
+    expect(await digestsAt(record.end)).not.toEqual(before);
   });
 
   test('several timelines are listed, an archived one has to be named', async () => {

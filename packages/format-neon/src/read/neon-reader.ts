@@ -1,6 +1,7 @@
 import {
   type DirectoryEntry,
   type FileEntry,
+  type PageFaultPolicy,
   type PlannedFile,
   type SnapshotInfo,
   type SnapshotPartition,
@@ -30,6 +31,7 @@ export interface NeonReaderParts {
   readonly threadCount: number;
   readonly modifiedAt: Date;
   readonly warn: (message: string) => void;
+  readonly faults: PageFaultPolicy;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -58,6 +60,7 @@ export class NeonReader implements SnapshotReader {
   }
 
   async finish(): Promise<SnapshotTrailer> {
+    this.#parts.faults.summarize();
     if (this.#zeroPages > 0) {
       this.#parts.warn(
         `${this.#zeroPages} pages of free space and visibility maps could not be made from the layers and are empty; VACUUM makes them anew`,
@@ -75,7 +78,7 @@ export class NeonReader implements SnapshotReader {
     readonly jobCountMax: number;
     readonly isFirst: boolean;
   }): AsyncGenerator<DirectoryEntry | FileEntry, void, undefined> {
-    const { directories, view, pool, modifiedAt, signal, info } = this.#parts;
+    const { directories, view, pool, modifiedAt, signal, info, faults } = this.#parts;
     if (run.isFirst) for (const path of directories) yield { kind: 'directory', path };
     yield* partitionEntries({
       files: run.files,
@@ -84,6 +87,8 @@ export class NeonReader implements SnapshotReader {
       buffers: this.#buffers,
       postgresMajor: info.postgresMajor,
       hasChecksums: info.dataChecksums,
+      isImported: view.source.ancestor === undefined && view.lsn === view.source.index.metadata.initdbLsn,
+      onPageFault: (fault) => faults.report(fault),
       onZeroPages: (count) => {
         this.#zeroPages += count;
       },

@@ -1,17 +1,20 @@
 import { availableParallelism } from 'node:os';
 import {
   FormatError,
+  PageFaultPolicy,
   type ReadContext,
   type SnapshotInfo,
   type SnapshotReader,
 } from '@neon-snapshot/format-core';
 import { openShardedView, type TimelineReader } from '@neon-snapshot/neon-layer';
+import type { Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
 import { createValueRedo } from '../redo/value-redo.ts';
+import { findLsnAt } from '../time/find-lsn-at.ts';
 import { NEON_TIME_LINE_ID } from '../write/neon-control.ts';
 import { NEON_MAJORS } from '../write/source-checks.ts';
 import { type ChosenTimeline, chooseTimeline } from './choose-timeline.ts';
@@ -25,7 +28,7 @@ const THREADS_MAX = 8;
 
 /**
  * Opens a timeline at an LSN as a snapshot. Reads the index, directories and sizes, and no page.
- * Errors: `FORMAT_NOT_FOUND`, `FORMAT_AMBIGUOUS`, `FORMAT_LSN_OUT_OF_RANGE`, `FORMAT_NEEDS_REDO`, `FORMAT_INVALID`, `FORMAT_TRUNCATED`,
+ * Errors: `FORMAT_NOT_FOUND`, `FORMAT_AMBIGUOUS`, `FORMAT_LSN_OUT_OF_RANGE`, `FORMAT_TIME_OUT_OF_RANGE`, `FORMAT_NEEDS_REDO`, `FORMAT_INVALID`, `FORMAT_TRUNCATED`,
  * `FORMAT_UNSUPPORTED`, `FORMAT_OPTION`, and `StorageError`.
  */
 export async function openReader(context: ReadContext): Promise<SnapshotReader> {
@@ -41,19 +44,28 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
   });
 }
 
-async function openView(
-  storage: Storage,
-  of: {
-    readonly options: ReadOptions;
-    readonly chosen: ChosenTimeline;
-    readonly signal: AbortSignal | undefined;
-  },
-): Promise<TimelineReader> {
+interface ViewRequest {
+  readonly options: ReadOptions;
+  readonly chosen: ChosenTimeline;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function openView(storage: Storage, of: ViewRequest): Promise<TimelineReader> {
   const { options, chosen, signal } = of;
   const { shards, timelineId, index } = chosen;
   const { stripeSize } = options;
   const redo = createValueRedo(index.postgresMajor);
-  return openShardedView(storage, { shards, timelineId, lsn: options.lsn, stripeSize, redo, signal });
+  const lsn = await lsnOf(storage, of);
+  return openShardedView(storage, { shards, timelineId, lsn, stripeSize, redo, signal });
+}
+
+async function lsnOf(storage: Storage, of: ViewRequest): Promise<Lsn | undefined> {
+  const { options, chosen, signal } = of;
+  const [tenant] = chosen.shards;
+  if (options.time === undefined || tenant === undefined) return options.lsn;
+  const { diskConsistentLsn: end, gcCutoffLsn } = chosen.index;
+  const { timelineId } = chosen;
+  return findLsnAt(storage, { tenant, timelineId, gcCutoffLsn, end, time: options.time, signal });
 }
 
 interface OpenedTimeline {
@@ -83,6 +95,7 @@ async function makeReader(context: ReadContext, opened: OpenedTimeline): Promise
     threadCount,
     modifiedAt: context.services.now(),
     warn,
+    faults: new PageFaultPolicy({ ignore: opened.options.ignorePageErrors, warn }),
     signal: context.signal,
   });
 }

@@ -1,4 +1,4 @@
-import { FormatError } from '@neon-snapshot/format-core';
+import { FormatError, type PageFault } from '@neon-snapshot/format-core';
 import type { PageBatch } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, compareRelTags, type RelTag } from '@neon-snapshot/postgres';
 import { codeOfRedo } from '../layer-faults.ts';
@@ -25,6 +25,10 @@ export interface PageStreamOptions {
   readonly buffers: PageBuffers;
   readonly postgresMajor: number;
   readonly hasChecksums: boolean;
+  /** Nobody changed the pages since the import, so that those of a cluster with checksums carry valid ones. */
+  readonly isImported: boolean;
+  /** Is told of each page whose checksum is wrong; ends the stream by throwing. */
+  readonly onPageFault: (fault: PageFault) => void;
   /** Is told how many pages of free space and visibility maps could not be made and are zero. */
   readonly onZeroPages: (count: number) => void;
   /** Batches with the threads at a time. */
@@ -48,10 +52,12 @@ export async function* streamPages(
   const oldest = async function* () {
     const job = jobs.shift();
     if (job === undefined) return;
-    const { zeroCount } = await job.result.catch((error: unknown) => {
+    const { zeroCount, faults } = await job.result.catch((error: unknown) => {
       throw damagedPage(error, job.wanted);
     });
     if (zeroCount > 0) options.onZeroPages(zeroCount);
+    for (const { index, expected, found } of faults)
+      options.onPageFault({ ...placeOf(job.wanted, index), expected, found });
     const { pieces } = job.wanted;
     const chunks = buffers.cut(
       job.buffer,
@@ -71,7 +77,10 @@ export async function* streamPages(
     }
     const { lengths, runs, changed } = wanted;
     const transfer = [lengths.buffer, ...transferOf(changed)];
-    const result = options.pool.run({ buffer, lengths, runs: packRuns(runs), changed }, transfer);
+    const result = options.pool.run(
+      { buffer, lengths, runs: packRuns(runs), changed, isImported: options.isImported },
+      transfer,
+    );
     result.catch(() => undefined);
     jobs.push({ wanted, buffer, result });
     if (jobs.length >= options.jobCountMax) yield* oldest();
@@ -175,17 +184,24 @@ function keepBlobs(
   return keptLengths;
 }
 
-/** Names the page that a thread could not decode. */
-function damagedPage(error: unknown, { pieces, runs }: WantedPages): unknown {
-  if (!(error instanceof WorkerJobError) || error.failure.code === undefined) return error;
-  let page = error.failure.pageIndex ?? 0;
+/** File and block of a page of a job. */
+function placeOf(
+  { pieces, runs }: WantedPages,
+  pageIndex: number,
+): { readonly path: string; readonly blockNumber: number } {
+  let page = pageIndex;
   const index = pieces.findIndex(({ count }) => {
     if (page < count) return true;
     page -= count;
     return false;
   });
-  const path = pieces[index]?.segment.path;
-  const block = (runs[index]?.firstBlock ?? 0) + page;
+  return { path: pieces[index]?.segment.path ?? '', blockNumber: (runs[index]?.firstBlock ?? 0) + page };
+}
+
+/** Names the page that a thread could not decode. */
+function damagedPage(error: unknown, wanted: WantedPages): unknown {
+  if (!(error instanceof WorkerJobError) || error.failure.code === undefined) return error;
+  const { path, blockNumber: block } = placeOf(wanted, error.failure.pageIndex ?? 0);
   const { code } = error.failure;
   return new FormatError({
     code: codeOfRedo(code) ?? 'FORMAT_INVALID',

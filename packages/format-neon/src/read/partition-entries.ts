@@ -1,4 +1,4 @@
-import { type FileEntry, FormatError } from '@neon-snapshot/format-core';
+import { type FileEntry, FormatError, type PageFault } from '@neon-snapshot/format-core';
 import {
   type KeyRange,
   nextKey,
@@ -24,6 +24,8 @@ export interface PartitionSource {
   readonly buffers: PageBuffers;
   readonly postgresMajor: number;
   readonly hasChecksums: boolean;
+  readonly isImported: boolean;
+  readonly onPageFault: (fault: PageFault) => void;
   readonly onZeroPages: (count: number) => void;
   readonly jobCountMax: number;
   readonly modifiedAt: Date;
@@ -40,6 +42,8 @@ export async function* partitionEntries(source: PartitionSource): AsyncGenerator
     buffers: source.buffers,
     postgresMajor: source.postgresMajor,
     hasChecksums: source.hasChecksums,
+    isImported: source.isImported,
+    onPageFault: source.onPageFault,
     onZeroPages: source.onZeroPages,
     jobCountMax: source.jobCountMax,
   });

@@ -9,7 +9,9 @@ import { createMemoryStorage, type Storage } from '@neon-snapshot/storage-core';
  * machines that have them; on CI they must be there.
  */
 
-const SAMPLES_DIRECTORY = fileURLToPath(new URL('../../../../../shared/data/neon/', import.meta.url));
+export const SAMPLES_DIRECTORY: string = fileURLToPath(
+  new URL('../../../../../shared/data/neon/', import.meta.url),
+);
 const FIXTURE_DIRECTORY = fileURLToPath(
   new URL('../../../neon-layer/fixtures/pg17-bootstrap/', import.meta.url),
 );
@@ -23,7 +25,19 @@ export interface SampleFacts {
   readonly systemIdentifier: string;
   readonly tenant: string;
   readonly timelines: Readonly<Record<string, string>>;
-  readonly phases: readonly { readonly name: string; readonly lsn: string }[];
+  readonly phases: readonly SamplePhase[];
+}
+
+export interface SamplePhase {
+  readonly name: string;
+  readonly lsn: string;
+  readonly databases: Readonly<Record<string, SampleDatabase>>;
+}
+
+export interface SampleDatabase {
+  readonly tables: Readonly<Record<string, { readonly rows: number; readonly md5: string }>>;
+  /** Names, comma-separated. */
+  readonly preparedTransactions: string;
 }
 
 export function sampleFacts(name: string): SampleFacts {
