@@ -151,6 +151,7 @@ export {
   type XLogRecordHeader,
 } from './wal-record-header.ts';
 export { type WalRecordKind, walRecordName } from './wal-record-name.ts';
+export { type ScanWalRecordsOptions, WalRecordScanner } from './wal-record-scanner.ts';
 export {
   RESOURCE_MANAGER,
   RESOURCE_MANAGER_INFO_MASK,

@@ -1,11 +1,12 @@
 /**
  * The content of WAL records (xlogrecord.h) for hot paths: one decoder is reused for any number of records and allocates
- * nothing per record or block; places are offsets into the record's bytes. Checks what {@link decodeWalRecord} checks.
+ * nothing per record or block; places are offsets into the bytes that hold the record. Checks what {@link decodeWalRecord} checks.
  */
 import { BLCKSZ } from './page.ts';
 import { PostgresFormatError } from './postgres-format-error.ts';
 import { assertPostgresMajor } from './postgres-major.ts';
-import { WAL_RECORD_HEADER_SIZE, walRecordCrc } from './wal-record-header.ts';
+import { WAL_RECORD_CRC_OFFSET, walRecordCrcAt } from './wal-record-crc.ts';
+import { WAL_RECORD_HEADER_SIZE } from './wal-record-header.ts';
 
 /** `XLR_MAX_BLOCK_ID` of xlogrecord.h. */
 export const WAL_BLOCK_ID_MAX = 32;
@@ -13,7 +14,7 @@ export const WAL_BLOCK_ID_MAX = 32;
 /** How a page image is stored in {@link DecodedWalBlock.compression}. */
 export const WAL_IMAGE_COMPRESSION = { none: 0, pglz: 1, lz4: 2, zstd: 3 } as const;
 
-/** One block reference. Overwritten by the next `decode`. Offsets are into the record's bytes. */
+/** One block reference. Overwritten by the next `decode`. Offsets are into {@link WalRecordDecoder.bytes}. */
 export interface DecodedWalBlock {
   id: number;
   /** 0 main, 1 free space map, 2 visibility map, 3 init. */
@@ -52,8 +53,9 @@ const IMAGE_BITS_14 = { apply: 0x04, pglz: 0x02, lz4: 0, zstd: 0 };
 const IMAGE_BITS = { apply: 0x02, pglz: 0x04, lz4: 0x08, zstd: 0x10 };
 
 export class WalRecordDecoder {
-  /** The record that was decoded last; header included. */
+  /** What holds the record that was decoded last: its header is at `recordOffset` (0 but after `decodeAt`). */
   bytes: Uint8Array = new Uint8Array(0);
+  recordOffset = 0;
   xid = 0;
   info = 0;
   resourceManager = 0;
@@ -66,6 +68,7 @@ export class WalRecordDecoder {
   readonly #blocks: readonly DecodedWalBlock[] = Array.from({ length: WAL_BLOCK_ID_MAX + 1 }, emptyBlock);
   readonly #bits: typeof IMAGE_BITS;
   #offset = 0;
+  #end = 0;
   #payloadLength = 0;
 
   constructor(major: number) {
@@ -90,30 +93,41 @@ export class WalRecordDecoder {
 
   /** Decodes a whole record of exactly these bytes; throws `POSTGRES_INVALID`. Does not check the CRC. */
   decode(bytes: Uint8Array): void {
+    this.decodeAt(bytes, 0, bytes.length);
+  }
+
+  /** Decodes a record of `length` bytes where it lies, in the middle of a segment. */
+  decodeAt(bytes: Uint8Array, offset: number, length: number): void {
+    if (offset < 0 || length < 0 || offset + length > bytes.length) {
+      throw this.#error('POSTGRES_OUT_OF_RANGE', `${length} bytes at ${offset} are not all there`);
+    }
     this.bytes = bytes;
+    this.recordOffset = offset;
+    this.#end = offset + length;
     this.blockCount = 0;
     this.topLevelXid = 0;
     this.origin = 0;
     this.mainLength = 0;
     this.#payloadLength = 0;
-    this.#offset = 0;
-    if (bytes.length < WAL_RECORD_HEADER_SIZE) throw this.#invalid('a header needs 24 bytes');
+    this.#offset = offset;
+    if (length < WAL_RECORD_HEADER_SIZE) throw this.#invalid('a header needs 24 bytes');
     const totalLength = this.#u32();
-    if (totalLength !== bytes.length) throw this.#invalid(`total length ${totalLength}`);
+    if (totalLength !== length) throw this.#invalid(`total length ${totalLength}`);
     this.xid = this.#u32();
-    this.#offset = 16;
+    this.#offset = offset + 16;
     this.info = this.#u8();
     this.resourceManager = this.#u8();
-    this.#offset = WAL_RECORD_HEADER_SIZE;
-    while (bytes.length - this.#offset > this.#payloadLength) this.#readItem();
-    if (bytes.length - this.#offset !== this.#payloadLength) throw this.#invalid('lengths of its parts');
+    this.#offset = offset + WAL_RECORD_HEADER_SIZE;
+    while (this.#end - this.#offset > this.#payloadLength) this.#readItem();
+    if (this.#end - this.#offset !== this.#payloadLength) throw this.#invalid('lengths of its parts');
     this.#placePayload();
   }
 
   /** True when the CRC in the record's header is that of its bytes. */
   hasValidCrc(): boolean {
-    this.#offset = 20;
-    return this.#u32() === walRecordCrc(this.bytes);
+    const { recordOffset } = this;
+    this.#offset = recordOffset + WAL_RECORD_CRC_OFFSET;
+    return this.#u32() === walRecordCrcAt(this.bytes, recordOffset, this.#end - recordOffset);
   }
 
   #readItem(): void {
@@ -123,7 +137,7 @@ export class WalRecordDecoder {
       this.mainLength = id === ID_SHORT_MAIN_DATA ? this.#u8() : this.#u32();
       this.#payloadLength += this.mainLength;
       // Main data comes last: whatever is left now has to be payload.
-      if (this.bytes.length - this.#offset !== this.#payloadLength) throw this.#invalid('main data length');
+      if (this.#end - this.#offset !== this.#payloadLength) throw this.#invalid('main data length');
     } else if (id === ID_ORIGIN) this.origin = this.#u16();
     else if (id === ID_TOP_LEVEL_XID) this.topLevelXid = this.#u32();
     else throw this.#invalid(`item id ${id}`);
@@ -215,7 +229,7 @@ export class WalRecordDecoder {
 
   #advance(length: number): number {
     const start = this.#offset;
-    if (start + length > this.bytes.length) throw this.#invalid('length of a part');
+    if (start + length > this.#end) throw this.#invalid('length of a part');
     this.#offset = start + length;
     return start;
   }
@@ -225,13 +239,16 @@ export class WalRecordDecoder {
   }
 
   #invalid(what: string): PostgresFormatError {
-    return this.#error('POSTGRES_INVALID', `is invalid at offset ${this.#offset}: ${what}`);
+    return this.#error(
+      'POSTGRES_INVALID',
+      `is invalid at offset ${this.#offset - this.recordOffset}: ${what}`,
+    );
   }
 
   #error(code: 'POSTGRES_INVALID' | 'POSTGRES_OUT_OF_RANGE', what: string): PostgresFormatError {
-    const size = this.bytes.length;
+    const size = this.#end - this.recordOffset;
     const message = `WAL record of ${size} bytes: ${what}`;
-    const context = { size, offset: this.#offset };
+    const context = { size, offset: this.#offset - this.recordOffset };
     return new PostgresFormatError({ code, operation: 'decode WAL record', message, context });
   }
 }

@@ -29,14 +29,14 @@ export function* readWalRecords(options: ReadWalRecordsOptions): Generator<WalRe
   let position = options.start;
   let previous: Lsn | undefined;
   const first = cursor.findRecord(position);
-  if (first.kind === 'fault') return finish(cursor, { position, fault: first.fault, end: options.end });
+  if (first.kind === 'fault') return judgeEnd(cursor, { position, fault: first.fault, end: options.end });
   position = first.start;
   for (;;) {
     if (options.end !== undefined && position >= options.end) {
       return { lsn: position, reason: 'reached', detail: 'end of the asked-for range' };
     }
     const result = cursor.readRecord(position, previous);
-    if (result.kind === 'fault') return finish(cursor, { position, fault: result.fault, end: options.end });
+    if (result.kind === 'fault') return judgeEnd(cursor, { position, fault: result.fault, end: options.end });
     if (result.kind === 'skip') {
       position = result.next;
       continue;
@@ -47,7 +47,8 @@ export function* readWalRecords(options: ReadWalRecordsOptions): Generator<WalRe
   }
 }
 
-function finish(
+/** Why reading stopped at a fault; throws where that is no end of WAL. */
+export function judgeEnd(
   cursor: RecordCursor,
   stop: { readonly position: Lsn; readonly fault: WalFault; readonly end: Lsn | undefined },
 ): WalEnd {

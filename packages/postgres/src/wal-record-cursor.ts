@@ -131,7 +131,7 @@ export class RecordCursor {
     let address = lsn(position - (position % BigInt(WAL_PAGE_SIZE)));
     for (let pages = 0; pages < SEARCH_PAGES_MAX && address <= ADDRESS_MAX; pages++) {
       address = lsn(address + BigInt(WAL_PAGE_SIZE));
-      if (this.#segmentAt(address) === undefined) return undefined;
+      if (this.segmentAt(address) === undefined) return undefined;
       const page = this.#page(address);
       if (page.kind === 'fault' || continuedLength(page) > WAL_PAGE_SIZE - page.headerSize) continue;
       const start = alignLsn(lsn(address + BigInt(page.headerSize + continuedLength(page))));
@@ -218,7 +218,7 @@ export class RecordCursor {
 
   #page(address: Lsn): Page | Fault {
     if (this.#lastPage?.address === address) return this.#lastPage;
-    const segment = this.#segmentAt(address);
+    const segment = this.segmentAt(address);
     const offset = Number(address % BigInt(this.#source.segmentSize));
     if (segment === undefined || offset + WAL_PAGE_SIZE > segment.length || address > ADDRESS_MAX) {
       return fault('no-segment', `there is no WAL at ${formatLsn(address)}`);
@@ -232,14 +232,21 @@ export class RecordCursor {
     return this.#lastPage;
   }
 
-  #segmentAt(position: Lsn): Uint8Array | undefined {
+  /** The segment that holds a position; the same array until another is asked for. */
+  segmentAt(position: Lsn): Uint8Array | undefined {
     const segno = walSegmentNumber(position, this.#source.segmentSize);
     if (segno !== this.#segno) {
-      this.#segment = this.#source.segment(segno);
+      // As a plain array: with Node's Buffer a part costs several times as much, and `slice` would not copy.
+      this.#segment = plainBytes(this.#source.segment(segno));
       this.#segno = segno;
     }
     return this.#segment;
   }
+}
+
+function plainBytes(bytes: Uint8Array | undefined): Uint8Array | undefined {
+  if (bytes === undefined || bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function continuedLength(page: Page): number {

@@ -1,8 +1,8 @@
 /** The 24 bytes before every WAL record's content (XLogRecord of xlogrecord.h), little-endian. */
-import { crc32c } from './crc32c.ts';
 import { type Lsn, lsn } from './lsn.ts';
 import { PostgresFormatError } from './postgres-format-error.ts';
 import { encodeStruct, type StructField } from './struct-layout.ts';
+import { WAL_RECORD_CRC_OFFSET, walRecordCrcAt } from './wal-record-crc.ts';
 
 export const WAL_RECORD_HEADER_SIZE = 24;
 
@@ -30,9 +30,6 @@ export const WAL_RECORD_HEADER_LAYOUT = [
   { name: 'crc', type: 'u32', offset: 20 },
 ] as const satisfies readonly StructField[];
 
-/** The CRC covers the content first and then the header without its last four bytes. */
-const CRC_OFFSET = 20;
-
 /** Reads the header without judging it; throws `POSTGRES_TRUNCATED` below 24 bytes. */
 export function decodeXLogRecordHeader(bytes: Uint8Array): XLogRecordHeader {
   if (bytes.length < WAL_RECORD_HEADER_SIZE) throw truncated(bytes.length);
@@ -44,13 +41,13 @@ export function decodeXLogRecordHeader(bytes: Uint8Array): XLogRecordHeader {
     previous: lsn(view.getBigUint64(8, true)),
     info: view.getUint8(16),
     resourceManager: view.getUint8(17),
-    crc: view.getUint32(CRC_OFFSET, true),
+    crc: view.getUint32(WAL_RECORD_CRC_OFFSET, true),
   };
 }
 
 /** CRC-32C of a whole record whose length is right. */
 export function walRecordCrc(record: Uint8Array): number {
-  return crc32c(record.subarray(0, CRC_OFFSET), crc32c(record.subarray(WAL_RECORD_HEADER_SIZE)));
+  return walRecordCrcAt(record, 0, record.length);
 }
 
 /** A record of `content` with its CRC; `totalLength` is made from the content. */
@@ -63,7 +60,7 @@ export function encodeWalRecord(
   record.set(content, WAL_RECORD_HEADER_SIZE);
   const fields = { ...header, totalLength: record.length, crc: 0 };
   encodeStruct(WAL_RECORD_HEADER_LAYOUT, fields, { bytes: record, operation });
-  new DataView(record.buffer).setUint32(CRC_OFFSET, walRecordCrc(record), true);
+  new DataView(record.buffer).setUint32(WAL_RECORD_CRC_OFFSET, walRecordCrc(record), true);
   return record;
 }
 

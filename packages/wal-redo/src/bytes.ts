@@ -75,6 +75,11 @@ export function copyBytes(
   } else target.set(source.subarray(from, from + length), to);
 }
 
+/** A copy, which `slice` of a Node Buffer would not be. */
+export function copyOfBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, start, end);
+}
+
 /** `memmove` inside a page. */
 export function moveBytes(page: Uint8Array, to: number, from: number, length: number): void {
   assertInside(page, to, length);

@@ -20,7 +20,7 @@ export {
   reconstructPages,
 } from './reconstruct-page.ts';
 export type { GistTuplesDeleted, RedoSettings } from './redo-context.ts';
-export { createRedoEngine, type RedoEngine, type RedoEngineOptions } from './redo-engine.ts';
+export { createRedoEngine, type RedoEngine, type RedoEngineOptions, type RedoLsn } from './redo-engine.ts';
 export {
   isRedoError,
   RedoError,
@@ -28,6 +28,20 @@ export {
   type RedoErrorContext,
   type RedoErrorOptions,
 } from './redo-error.ts';
+export { DirectorySource, type WalDirectory, walOfDirectory } from './replay/directory-source.ts';
+export {
+  type PageRange,
+  PageRanges,
+  type PageSource,
+  RANGE_BLOCKS,
+  type ReplayShare,
+} from './replay/page-ranges.ts';
+export { type ReplayCounts, type ReplayWalOptions, replayWal } from './replay/replay-wal.ts';
+export {
+  type ReplayDirectoryOptions,
+  type ReplayedPages,
+  replayDirectory,
+} from './replay/replay-workers.ts';
 export { operationName } from './resource-managers.ts';
 export {
   type RelationTruncation,

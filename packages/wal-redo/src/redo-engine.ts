@@ -5,6 +5,7 @@ import {
   isNewPage,
   isPostgresFormatError,
   type Lsn,
+  lsn,
   WalRecordDecoder,
 } from '@neon-snapshot/postgres';
 import { u32 } from './bytes.ts';
@@ -43,10 +44,13 @@ export interface RedoEngine {
   /**
    * Applies a decoded record to the page (8192 bytes, changed in place; zeros where there is none yet) of the block at
    * an index of the record. Does nothing when the page has the record already. Throws RedoError; then the page is in no
-   * defined state.
+   * defined state. The record is only read.
    */
-  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: Lsn): void;
+  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: RedoLsn): void;
 }
+
+/** An LSN, or as a number where that is exact: hot loops spare the bigint. */
+export type RedoLsn = Lsn | number;
 
 /** Makes an engine; throws `REDO_OPTION` for a major that has no redo here. */
 export function createRedoEngine(options: RedoEngineOptions): RedoEngine {
@@ -78,7 +82,7 @@ class Engine implements RedoEngine {
     };
   }
 
-  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: Lsn): void {
+  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: RedoLsn): void {
     const block = record.block(blockIndex);
     try {
       this.#prepare(record, block, page, endLsn);
@@ -88,7 +92,7 @@ class Engine implements RedoEngine {
     }
   }
 
-  #prepare(record: WalRecordDecoder, block: DecodedWalBlock, page: Uint8Array, endLsn: Lsn): void {
+  #prepare(record: WalRecordDecoder, block: DecodedWalBlock, page: Uint8Array, endLsn: RedoLsn): void {
     if (page.length !== BLCKSZ) {
       throw new RedoFault('REDO_INVALID_PAGE', `a page has ${BLCKSZ} bytes; got ${page.length}`);
     }
@@ -100,8 +104,14 @@ class Engine implements RedoEngine {
     context.main.reset(record.bytes, record.mainOffset, record.mainLength);
     context.data.reset(record.bytes, block.dataOffset, block.dataLength);
     context.heap = this.#heap;
-    context.lsnHigh = Number(endLsn >> 32n);
-    context.lsnLow = Number(endLsn & 0xffff_ffffn);
+    const position = Number(endLsn);
+    if (Number.isSafeInteger(position)) {
+      context.lsnHigh = Math.floor(position / TWO_32);
+      context.lsnLow = position >>> 0;
+    } else {
+      context.lsnHigh = Number(BigInt(endLsn) >> 32n);
+      context.lsnLow = Number(BigInt(endLsn) & 0xffff_ffffn);
+    }
     context.stampsLsn = true;
   }
 
@@ -128,6 +138,7 @@ class Engine implements RedoEngine {
   }
 }
 
+const TWO_32 = 2 ** 32;
 const NO_PAGE = new Uint8Array(0);
 const NO_BLOCK: DecodedWalBlock = {
   id: 0,
@@ -170,19 +181,19 @@ function resolveSettings(options: RedoEngineOptions): RedoSettings {
 /** Says where a fault happened. Anything that is neither a fault nor a format error is our own bug and stays as it is. */
 function located(
   error: unknown,
-  at: { readonly record: WalRecordDecoder; readonly block: DecodedWalBlock; readonly endLsn: Lsn },
+  at: { readonly record: WalRecordDecoder; readonly block: DecodedWalBlock; readonly endLsn: RedoLsn },
 ): unknown {
   const isFault = error instanceof RedoFault;
   if (!isFault && !isPostgresFormatError(error)) return error;
   const { resourceManager, info } = at.record;
   const { spcNode, dbNode, relNode, forkNum, blockNumber } = at.block;
   const block = `${spcNode}/${dbNode}/${relNode} fork ${forkNum} block ${blockNumber}`;
-  const lsn = formatLsn(at.endLsn);
+  const position = formatLsn(lsn(BigInt(at.endLsn)));
   return new RedoError({
     code: isFault ? error.code : 'REDO_INVALID_RECORD',
     operation: 'redo',
-    message: `Record ending at ${lsn} (resource manager ${resourceManager}, info 0x${info.toString(16)}) on ${block}: ${error.message}`,
-    context: { resourceManager, info, lsn, block },
+    message: `Record ending at ${position} (resource manager ${resourceManager}, info 0x${info.toString(16)}) on ${block}: ${error.message}`,
+    context: { resourceManager, info, lsn: position, block },
     cause: error,
   });
 }

@@ -1,5 +1,5 @@
 /** Posting lists: index tuples with many heap item pointers (nbtree.h, nbtdedup.c). */
-import { align8, type ByteRange, copyBytes, setU16, u16 } from '../bytes.ts';
+import { align8, type ByteRange, copyBytes, copyOfBytes, setU16, u16 } from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { itemLength, itemStart } from '../page/line-pointer.ts';
 import { blockId, INDEX_TUPLE_INFO, ITEM_POINTER_SIZE, indexTupleSize, setBlockId } from '../page/tuple.ts';
@@ -75,7 +75,7 @@ export function swapPosting(newTuple: Uint8Array, oldTuple: Uint8Array, index: n
   if (index <= 0 || index >= old.count || newTuple.length < ITEM_POINTER_SIZE) {
     throw invalidRecord(`posting offset ${index} in a list of ${old.count}`);
   }
-  const last = oldTuple.slice(itemPointerAt(old, old.count - 1), itemPointerAt(old, old.count));
+  const last = copyOfBytes(oldTuple, itemPointerAt(old, old.count - 1), itemPointerAt(old, old.count));
   const at = itemPointerAt(old, index);
   copyBytes(oldTuple, at + ITEM_POINTER_SIZE, oldTuple, at, ITEM_POINTER_SIZE * (old.count - 1 - index));
   copyBytes(oldTuple, at, newTuple, 0, ITEM_POINTER_SIZE);
@@ -86,7 +86,7 @@ export function swapPosting(newTuple: Uint8Array, oldTuple: Uint8Array, index: n
 export function insertPosting(context: RedoContext, offset: number): void {
   const { page, data } = context;
   const start = itemStart(page, offset - 1);
-  const oldTuple = page.slice(start, start + itemLength(page, offset - 1));
+  const oldTuple = copyOfBytes(page, start, start + itemLength(page, offset - 1));
   const newTuple = copyOf(data.range(2, data.length - 2));
   swapPosting(newTuple, oldTuple, data.u16(0));
   copyBytes(page, start, oldTuple, 0, oldTuple.length);
@@ -94,7 +94,7 @@ export function insertPosting(context: RedoContext, offset: number): void {
 }
 
 export function copyOf(range: ByteRange): Uint8Array {
-  return range.bytes.slice(range.start, range.start + range.length);
+  return copyOfBytes(range.bytes, range.start, range.start + range.length);
 }
 
 export function wholeOf(bytes: Uint8Array): ByteRange {

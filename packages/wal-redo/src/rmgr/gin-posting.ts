@@ -1,6 +1,6 @@
 /** Compressed posting lists of GIN (ginpostinglist.c) and how redo edits those of a leaf (`ginRedoRecompress`). */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { align2, copyBytes, setU16, u8, u16 } from '../bytes.ts';
+import { align2, copyBytes, copyOfBytes, setU16, u8, u16 } from '../bytes.ts';
 import { CONTENTS, pdLower, setPdLower } from '../page/header.ts';
 import { blockId, ITEM_POINTER_SIZE, setBlockId } from '../page/tuple.ts';
 import type { RecordData } from '../record-data.ts';
@@ -79,7 +79,7 @@ class SegmentEditor {
 
   constructor(page: Uint8Array) {
     this.#page = page;
-    this.#old = page.slice(DATA_AT, pdLower(page));
+    this.#old = copyOfBytes(page, DATA_AT, pdLower(page));
   }
 
   /** Goes on to an old segment, keeping those before it. */

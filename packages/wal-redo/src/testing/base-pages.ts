@@ -8,6 +8,7 @@ import {
   RELSEG_BLOCKS,
   type RelTag,
 } from '@neon-snapshot/postgres';
+import type { ChangingPages } from '../replay/record-effects.ts';
 
 /** The pages of one relation fork that records have touched, by block number. */
 export interface TouchedRelation {
@@ -16,7 +17,7 @@ export interface TouchedRelation {
 }
 
 /** Pages of a data directory as records go on changing them; the directory itself is only read. */
-export class BasePages {
+export class BasePages implements ChangingPages {
   readonly relations = new Map<string, TouchedRelation>();
   readonly #dataDirectory: string;
   readonly #files = new Map<string, Uint8Array | undefined>();
@@ -30,6 +31,10 @@ export class BasePages {
   pageOf(block: DecodedWalBlock): Uint8Array {
     const { spcNode, dbNode, relNode, blockNumber } = block;
     return this.page({ spcNode, dbNode, relNode, forkNum: block.forkNum as ForkNumber }, blockNumber);
+  }
+
+  has(): boolean {
+    return true;
   }
 
   page(tag: RelTag, blockNumber: number): Uint8Array {

@@ -1,5 +1,5 @@
-import type { Lsn, WalRecordDecoder } from '@neon-snapshot/postgres';
-import type { RedoEngine } from '../redo-engine.ts';
+import { type Lsn, lsn, type WalRecordDecoder } from '@neon-snapshot/postgres';
+import type { RedoEngine, RedoLsn } from '../redo-engine.ts';
 import { BasePages } from './base-pages.ts';
 import { operationLabel } from './check-consistency.ts';
 import type { RedoCluster } from './redo-cluster.ts';
@@ -23,14 +23,20 @@ export function collectSamples(cluster: RedoCluster, eachMax: number): RedoSampl
   const watching: RedoEngine = {
     settings: engine.settings,
     decoder: engine.decoder,
-    redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: Lsn): void {
+    redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: RedoLsn): void {
       const block = record.block(blockIndex);
       const operation = operationLabel(record.resourceManager, record.info);
       const kind = `${operation} ${block.id} ${block.applyImage} ${block.willInit} ${record.info}`;
       const count = counts.get(kind) ?? 0;
       if (count < eachMax) {
         counts.set(kind, count + 1);
-        samples.push({ operation, bytes: record.bytes.slice(), blockIndex, page: page.slice(), endLsn });
+        samples.push({
+          operation,
+          bytes: record.bytes.slice(),
+          blockIndex,
+          page: page.slice(),
+          endLsn: lsn(BigInt(endLsn)),
+        });
       }
       engine.redoBlock(record, blockIndex, page, endLsn);
     },

@@ -1,5 +1,5 @@
-import type { Lsn, WalRecordDecoder } from '@neon-snapshot/postgres';
-import type { RedoEngine } from '../redo-engine.ts';
+import type { WalRecordDecoder } from '@neon-snapshot/postgres';
+import type { RedoEngine, RedoLsn } from '../redo-engine.ts';
 import { operationLabel } from './check-consistency.ts';
 
 /** A bug: what it does to a page after a right redo of one kind of operation. */
@@ -16,7 +16,7 @@ export function mutateEngine(engine: RedoEngine, mutation: Mutation): RedoEngine
   return {
     settings: engine.settings,
     decoder: engine.decoder,
-    redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: Lsn): void {
+    redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: RedoLsn): void {
       engine.redoBlock(record, blockIndex, page, endLsn);
       const block = record.block(blockIndex);
       const isHit =

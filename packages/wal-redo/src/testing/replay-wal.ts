@@ -1,22 +1,15 @@
 import {
   type DecodedWalBlock,
-  isNewPage,
   type Lsn,
   readWalRecords,
   type WalRecordDecoder,
 } from '@neon-snapshot/postgres';
-import {
-  clearVisibilityBits,
-  truncateVisibilityMapPage,
-  visibilityMapTruncation,
-} from '../page/visibility-map.ts';
 import type { RedoEngine } from '../redo-engine.ts';
-import { relationTruncation, visibilityClears } from '../visibility-effects.ts';
+import { applyEffects } from '../replay/record-effects.ts';
 import type { BasePages } from './base-pages.ts';
 import type { RedoCluster } from './redo-cluster.ts';
 
 const FREE_SPACE_FORK = 1;
-const VISIBILITY_FORK = 2;
 
 export interface ReplayOptions {
   readonly engine: RedoEngine;
@@ -78,23 +71,4 @@ function redo(
   } catch (error) {
     return error;
   }
-}
-
-/** What a record does to pages that it does not refer to. */
-function applyEffects({ decoder, settings }: RedoEngine, pages: BasePages): void {
-  for (const clear of visibilityClears(decoder, settings)) {
-    clearVisibilityBits(pages.page(clear.tag, clear.mapBlock), clear.heapBlock, clear.bits);
-  }
-  const truncation = relationTruncation(decoder);
-  if (truncation === undefined) return;
-  const { tag, heapBlocks } = truncation;
-  if (truncation.cutsMain) pages.truncate(tag, heapBlocks);
-  if (!truncation.cutsVisibilityMap) return;
-  const cut = visibilityMapTruncation(heapBlocks);
-  const mapTag = { ...tag, forkNum: VISIBILITY_FORK } as const;
-  if (cut.cutsPage) {
-    const page = pages.page(mapTag, cut.block);
-    if (!isNewPage(page)) truncateVisibilityMapPage(page, cut);
-  }
-  pages.truncate(mapTag, cut.block + (cut.cutsPage ? 1 : 0));
 }

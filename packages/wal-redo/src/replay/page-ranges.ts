@@ -1,0 +1,117 @@
+import { BLCKSZ, type RelTag } from '@neon-snapshot/postgres';
+import type { ChangingPages } from './record-effects.ts';
+
+/** Blocks that are read, kept, and given to a worker together: 256 KiB. */
+export const RANGE_BLOCKS = 32;
+
+/** Where pages come from that WAL goes on changing. */
+export interface PageSource {
+  /** Fills `into` (zeros) with the blocks from `firstBlock` on that there are. */
+  readBlocks(tag: RelTag, firstBlock: number, into: Uint8Array): void;
+}
+
+/** Part `index` of `count`: who of several threads keeps which pages. */
+export interface ReplayShare {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** {@link RANGE_BLOCKS} blocks of a relation fork. */
+export interface PageRange {
+  readonly tag: RelTag;
+  readonly firstBlock: number;
+  /** One page after the other; those behind a truncation are zeros. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Bit `n`: records changed block `firstBlock + n`. */
+  touched: number;
+}
+
+interface KeptRange extends PageRange {
+  readonly pages: readonly Uint8Array[];
+}
+
+interface Relation {
+  readonly tag: RelTag;
+  readonly ranges: (KeptRange | undefined)[];
+  /** The source's blocks from here on are gone. */
+  truncatedTo: number;
+}
+
+/** The pages of one share, kept by ranges that are read from the source when a record first needs one. */
+export class PageRanges implements ChangingPages {
+  readonly #source: PageSource;
+  readonly #share: ReplayShare;
+  /** By relation number and fork; relations of other databases may have the same. */
+  readonly #relations = new Map<number, Relation[]>();
+
+  constructor(source: PageSource, share: ReplayShare = { index: 0, count: 1 }) {
+    this.#source = source;
+    this.#share = share;
+  }
+
+  has(tag: Pick<RelTag, 'relNode'>, blockNumber: number): boolean {
+    const { index, count } = this.#share;
+    return count === 1 || (Math.floor(blockNumber / RANGE_BLOCKS) + tag.relNode) % count === index;
+  }
+
+  page(tag: RelTag, blockNumber: number): Uint8Array {
+    const relation = this.#relation(tag);
+    const index = Math.floor(blockNumber / RANGE_BLOCKS);
+    const range = relation.ranges[index] ?? this.#read(relation, index);
+    const inRange = blockNumber % RANGE_BLOCKS;
+    range.touched |= 1 << inRange;
+    return range.pages[inRange] as Uint8Array;
+  }
+
+  truncate(tag: RelTag, blocks: number): void {
+    const relation = this.#relation(tag);
+    relation.truncatedTo = Math.min(relation.truncatedTo, blocks);
+    relation.ranges.length = Math.min(relation.ranges.length, Math.ceil(blocks / RANGE_BLOCKS));
+    const inRange = blocks % RANGE_BLOCKS;
+    const last = relation.ranges[Math.floor(blocks / RANGE_BLOCKS)];
+    if (inRange === 0 || last === undefined) return;
+    last.bytes.fill(0, inRange * BLCKSZ);
+    last.touched &= (1 << inRange) - 1;
+  }
+
+  /** All ranges that records have touched. */
+  *ranges(): Generator<PageRange> {
+    for (const relations of this.#relations.values()) {
+      for (const { ranges } of relations) {
+        for (const range of ranges) if (range !== undefined && range.touched !== 0) yield range;
+      }
+    }
+  }
+
+  #relation(tag: RelTag): Relation {
+    const key = tag.relNode * 4 + tag.forkNum;
+    let sameKey = this.#relations.get(key);
+    if (sameKey === undefined) this.#relations.set(key, (sameKey = []));
+    for (const relation of sameKey) {
+      if (relation.tag.dbNode === tag.dbNode && relation.tag.spcNode === tag.spcNode) return relation;
+    }
+    const { spcNode, dbNode, relNode, forkNum } = tag;
+    const relation: Relation = {
+      tag: { spcNode, dbNode, relNode, forkNum },
+      ranges: [],
+      truncatedTo: Number.POSITIVE_INFINITY,
+    };
+    sameKey.push(relation);
+    return relation;
+  }
+
+  #read(relation: Relation, index: number): KeptRange {
+    const firstBlock = index * RANGE_BLOCKS;
+    const bytes = new Uint8Array(RANGE_BLOCKS * BLCKSZ);
+    const blocks = Math.min(RANGE_BLOCKS, relation.truncatedTo - firstBlock);
+    if (blocks > 0) this.#source.readBlocks(relation.tag, firstBlock, bytes.subarray(0, blocks * BLCKSZ));
+    const pages = Array.from({ length: RANGE_BLOCKS }, (_, page) =>
+      bytes.subarray(page * BLCKSZ, (page + 1) * BLCKSZ),
+    );
+    const range = { tag: relation.tag, firstBlock, bytes, touched: 0, pages };
+    // A sparse array would be a slow one: it grows by holes that are filled.
+    while (relation.ranges.length < index) relation.ranges.push(undefined);
+    relation.ranges[index] = range;
+    return range;
+  }
+}
