@@ -76,8 +76,8 @@ function describe(outcome: {
       `${url} (${place.format.name}), level ${level}: ${looked.join(', ')}`,
       ...(restored === undefined ? [] : restoredLines(restored)),
       errorCount === 0
-        ? `nothing is wrong${warningCount === 0 ? '' : ` (${warningCount} warnings)`}`
-        : `${errorCount} errors, ${warningCount} warnings`,
+        ? `nothing is wrong${warningCount === 0 ? '' : `, ${counted(warningCount, 'warning')}`}`
+        : `${counted(errorCount, 'error')}, ${counted(warningCount, 'warning')}`,
     ],
     data: {
       url,
@@ -92,6 +92,10 @@ function describe(outcome: {
     },
     ...(errorCount === 0 ? {} : { exitCode: EXIT_CODE.invalidData }),
   };
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function findingLine({ severity, code, message }: VerifyFinding): string {
