@@ -15,10 +15,11 @@ export interface PageChecksums {
   /** `pagesMax * 8192` bytes of WebAssembly memory, owned by this object; never moves or grows. */
   readonly buffer: Uint8Array;
   /**
-   * Indexes (ascending) of bad pages among the first `pageCount`: a wrong checksum, or a new page (`pd_upper` 0)
-   * that is not all zeros. `firstBlockNumber` is the block number of page 0 in its relation fork.
+   * Indexes (ascending) of bad pages among `pageCount`: a wrong checksum, or a new page (`pd_upper` 0)
+   * that is not all zeros. `firstBlockNumber` is the block number of the first of them in its relation fork, the page at
+   * `firstIndex` (default 0), from which the returned indexes count too.
    */
-  verify(pageCount: number, firstBlockNumber: number): number[];
+  verify(pageCount: number, firstBlockNumber: number, firstIndex?: number): number[];
   /**
    * Writes the valid `pd_checksum` into each of `pageCount` pages that is not new. `firstBlockNumber` is the block number of the
    * first of them, the page at `firstIndex` (default 0).
@@ -68,10 +69,12 @@ export function createPageChecksums(options: PageChecksumsOptions): PageChecksum
   };
   return {
     buffer: new Uint8Array(memory.buffer, 0, pagesMax * BLCKSZ),
-    verify(pageCount, firstBlockNumber) {
+    verify(pageCount, firstBlockNumber, firstIndex = 0) {
       assertPages(pageCount, firstBlockNumber);
-      if (pageCount === 0 || countBad(0, pageCount, firstBlockNumber) === 0) return [];
-      const isBad = (index: number) => countBad(index * BLCKSZ, 1, firstBlockNumber + index) !== 0;
+      assertRange(firstIndex, 0, pagesMax - pageCount);
+      if (pageCount === 0 || countBad(firstIndex * BLCKSZ, pageCount, firstBlockNumber) === 0) return [];
+      const isBad = (index: number) =>
+        countBad((firstIndex + index) * BLCKSZ, 1, firstBlockNumber + index) !== 0;
       return Array.from({ length: pageCount }, (_, index) => index).filter(isBad);
     },
     stamp(pageCount, firstBlockNumber, firstIndex = 0) {

@@ -1,7 +1,8 @@
 /** Thread of the reader: decompresses pages and makes them stock Postgres' own again. */
 import { BATCH_PAGES_MAX, createPageDecompressor, isNeonLayerError } from '@neon-snapshot/neon-layer';
-import { BLCKSZ, createPageChecksums, PAGE_FLAG } from '@neon-snapshot/postgres';
+import { BLCKSZ, createPageChecksums, decodePageHeader, PAGE_FLAG } from '@neon-snapshot/postgres';
 import type { ChangedPages } from './changed-pages.ts';
+import type { SlotPageFault } from './encode-worker.ts';
 import { PageFault } from './page-fault.ts';
 import { PageRedo } from './page-redo.ts';
 import { unpackRuns } from './page-slot.ts';
@@ -16,12 +17,16 @@ export interface DecodeRequest {
   readonly runs: Uint32Array;
   /** WAL records and the like above the images; absent where the images are the pages. */
   readonly changed?: ChangedPages | undefined;
+  /** Nobody changed the pages since the import: those with checksums carry their source's valid ones. */
+  readonly isImported?: boolean;
 }
 
 export interface DecodeResult {
   readonly pageCount: number;
   /** Pages of free space and visibility maps that could not be made and are zero. */
   readonly zeroCount: number;
+  /** Pages that should have carried a valid checksum. */
+  readonly faults: readonly SlotPageFault[];
 }
 
 /** Offset of the low byte of `pd_flags` (bufpage.h). */
@@ -32,12 +37,14 @@ const decompressor = createPageDecompressor();
 const pageRedo = new PageRedo(decompressor);
 
 // Pages are made in the memory of the checksum code, since a batch fits the cache of a core and is then copied only once.
-serveJobs(({ buffer, lengths, runs, changed }: DecodeRequest): JobResult<DecodeResult> => {
+serveJobs(({ buffer, lengths, runs, changed, isImported }: DecodeRequest): JobResult<DecodeResult> => {
   const pageCount = lengths.length;
   const made = checksums.buffer.subarray(0, pageCount * BLCKSZ);
   if (changed === undefined) decompressor.decodePages({ blobs: buffer, lengths, pageCount, out: made });
   else decodeImages({ buffer, lengths, out: made });
   const zeroCount = changed === undefined ? 0 : pageRedo.apply(changed, { pages: made, lengths });
+  // Before the checksums are made anew: a new one would make damage in a layer look like data.
+  const faults = isImported === true && changed === undefined ? findFaults(runs) : [];
   clearNeonFlags(made);
   let first = 0;
   for (const { count, firstBlock, hasChecksums } of unpackRuns(runs)) {
@@ -45,8 +52,22 @@ serveJobs(({ buffer, lengths, runs, changed }: DecodeRequest): JobResult<DecodeR
     first += count;
   }
   buffer.set(made);
-  return { value: { pageCount, zeroCount } };
+  return { value: { pageCount, zeroCount, faults } };
 });
+
+function findFaults(runs: Uint32Array): SlotPageFault[] {
+  const faults: SlotPageFault[] = [];
+  let first = 0;
+  for (const { count, firstBlock, hasChecksums } of unpackRuns(runs)) {
+    for (const bad of hasChecksums ? checksums.verify(count, firstBlock, first) : []) {
+      const index = first + bad;
+      const found = decodePageHeader(checksums.buffer.subarray(index * BLCKSZ)).checksum;
+      faults.push({ index, expected: checksums.checksumAt(index, firstBlock + bad), found });
+    }
+    first += count;
+  }
+  return faults;
+}
 
 /** Decodes the pages that have an image, each run of them by one call. */
 function decodeImages(job: {

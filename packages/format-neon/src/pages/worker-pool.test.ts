@@ -88,6 +88,33 @@ test('a damaged blob rejects its job, naming the page, and the thread goes on', 
   expect(Buffer.from(plain.subarray(0, BLCKSZ)).equals(page)).toBe(true);
 });
 
+test('of imported pages a changed byte is found before the checksums are made anew', async () => {
+  await using decoders = decodePool();
+  const pages = makePages(3, { firstBlock: 7 });
+  const stored = new Uint8Array(new SharedArrayBuffer(3 * (4 + BLCKSZ)));
+  for (let page = 0; page < 3; page += 1) {
+    stored.set([0x80, 0, 0x20, 0], page * (4 + BLCKSZ));
+    stored.set(pages.subarray(page * BLCKSZ, (page + 1) * BLCKSZ), page * (4 + BLCKSZ) + 4);
+  }
+  const damagedAt = 2 * (4 + BLCKSZ) + 4 + 5000;
+  stored[damagedAt] = (stored[damagedAt] ?? 0) ^ 1;
+  const run = (isImported: boolean) =>
+    decoders.run({
+      buffer: Uint8Array.from(stored),
+      lengths: Uint32Array.of(4 + BLCKSZ, 4 + BLCKSZ, 4 + BLCKSZ),
+      // Two files in one batch: blocks 7 and 8 of one, block 9 of another.
+      runs: packRuns([
+        { count: 2, firstBlock: 7, hasChecksums: true },
+        { count: 1, firstBlock: 9, hasChecksums: true },
+      ]),
+      isImported,
+    });
+  const { faults } = await run(true);
+  expect(faults.map(({ index }) => index)).toEqual([2]);
+  expect(faults[0]?.found).not.toBe(faults[0]?.expected);
+  expect((await run(false)).faults).toEqual([]);
+});
+
 test('jobs of a closed pool are rejected', async () => {
   const pool = decodePool();
   await pool[Symbol.asyncDispose]();
