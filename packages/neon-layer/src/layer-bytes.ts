@@ -1,4 +1,4 @@
-import type { Storage } from '@neon-snapshot/storage-core';
+import { type ByteRange, type GetResult, isStorageError, type Storage } from '@neon-snapshot/storage-core';
 import { NeonLayerError } from './layer-error.ts';
 
 /** Layers up to this size are read whole by one request and kept in memory while they are open. */
@@ -37,8 +37,8 @@ export class LayerBytes {
   }
 
   async #fetch(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const { storage, objectKey, sizeBytes } = this.#options;
-    const { info, body } = await storage.get(objectKey, { range: { offset, length }, signal });
+    const { sizeBytes } = this.#options;
+    const { info, body } = await this.#get({ offset, length }, signal);
     if (info.sizeBytes !== sizeBytes) {
       throw this.#fault('NEON_LAYER_MISMATCH', `it has ${info.sizeBytes} bytes, the index says ${sizeBytes}`);
     }
@@ -60,16 +60,39 @@ export class LayerBytes {
     return bytes ?? new Uint8Array(0);
   }
 
+  async #get(range: ByteRange, signal: AbortSignal | undefined): Promise<GetResult> {
+    const { storage, objectKey, sizeBytes } = this.#options;
+    try {
+      return await storage.get(objectKey, { range, signal });
+    } catch (error) {
+      if (isStorageError(error, 'STORAGE_NOT_FOUND'))
+        throw this.#fault(
+          'NEON_LAYER_TRUNCATED',
+          'the index lists it, but it is not there; was the bucket copied in part, or is a page server deleting layers just now?',
+          error,
+        );
+      if (isStorageError(error, 'STORAGE_TRUNCATED'))
+        throw this.#fault(
+          'NEON_LAYER_MISMATCH',
+          `it is shorter than the ${sizeBytes} bytes of the index`,
+          error,
+        );
+      throw error;
+    }
+  }
+
   #fault(
     code: 'NEON_LAYER_MISMATCH' | 'NEON_LAYER_CORRUPT' | 'NEON_LAYER_TRUNCATED',
     reason: string,
+    cause?: unknown,
   ): NeonLayerError {
     const { objectKey, storage } = this.#options;
     return new NeonLayerError({
       code,
       operation: 'read',
-      message: `The layer ${objectKey} in ${storage.url} cannot be read: ${reason}.`,
+      message: `The layer ${objectKey} in ${storage.url} cannot be read: ${reason.replace(/(?<![.?])$/, '.')}`,
       context: { layer: objectKey },
+      cause,
     });
   }
 }

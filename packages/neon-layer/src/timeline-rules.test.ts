@@ -350,7 +350,10 @@ describe('a storage', () => {
     expect(await pages(view)).toEqual([[0, 1]]);
     const [layer] = view.source.layers.layers;
     await storage.delete([layer?.objectKey ?? '']);
-    await expect(pages(await open(storage))).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
+    await expect(pages(await open(storage))).rejects.toMatchObject({
+      code: 'NEON_LAYER_TRUNCATED',
+      message: expect.stringContaining('the index lists it, but it is not there'),
+    });
   });
 
   it('whose values are damaged or of a wrong size names key and layer', async () => {

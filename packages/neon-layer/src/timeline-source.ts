@@ -2,7 +2,7 @@ import type { Lsn } from '@neon-snapshot/postgres';
 import { readAll, type Storage } from '@neon-snapshot/storage-core';
 import { formatTenantShardId, type TenantShardId, UNSHARDED } from './identifiers.ts';
 import { INDEX_BYTES_MAX, type IndexPart, parseIndexPart } from './index-part.ts';
-import { NeonLayerError } from './layer-error.ts';
+import { isNeonLayerError, NeonLayerError } from './layer-error.ts';
 import { LayerMap } from './layer-map.ts';
 import { type LayerDesc, parseLayerName } from './layer-name.ts';
 import { layerObjectKey } from './remote-path.ts';
@@ -97,8 +97,7 @@ async function loadOwn(
   const { tenant, timelineId, signal } = options;
   const newest = (await listIndexes(storage, tenant, timelineId, { signal })).at(-1);
   if (newest === undefined) throw notFound(tenant, timelineId);
-  const { body } = await storage.get(newest.key, { signal });
-  const index = parseIndexPart(await readAll(body, { sizeMaxBytes: INDEX_BYTES_MAX }));
+  const index = await readIndex(storage, newest.key, signal);
   const layers = [...index.layers].map(([name, { fileSize, generation, shard }]) => ({
     desc: parseLayerName(name),
     name,
@@ -108,6 +107,23 @@ async function loadOwn(
   const end = index.metadata.diskConsistentLsn;
   const present = layers.filter(({ desc }) => desc.lsnEnd <= end + 1n);
   return { tenant, timelineId, generation: newest.generation, index, layers: new LayerMap(present) };
+}
+
+async function readIndex(storage: Storage, key: string, signal: AbortSignal | undefined): Promise<IndexPart> {
+  const { body } = await storage.get(key, { signal });
+  const bytes = await readAll(body, { sizeMaxBytes: INDEX_BYTES_MAX, key });
+  try {
+    return parseIndexPart(bytes);
+  } catch (error) {
+    if (!isNeonLayerError(error)) throw error;
+    throw new NeonLayerError({
+      code: error.code,
+      operation: error.operation,
+      message: `${key} in ${storage.url}: ${error.message}`,
+      context: { ...error.context, index: key },
+      cause: error,
+    });
+  }
 }
 
 function notFound(tenant: TenantShardId, timelineId: string): NeonLayerError {
