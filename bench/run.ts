@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { runExport } from './case-export.ts';
 import { runImport } from './case-import.ts';
+import { runRedo } from './case-redo.ts';
 import { runSmallFiles } from './case-small-files.ts';
 import { runStart } from './case-start.ts';
 import { type BenchUser, BIN } from './cluster.ts';
@@ -44,7 +45,7 @@ if (user !== undefined) chownSync(options.directory, user.uid, user.gid);
 console.log(
   `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.versions.node}, medians of ${options.rounds} rounds\n`,
 );
-const cases = { import: runImport, export: runExport, small: runSmallFiles, start: runStart } as const;
+const cases = { import: runImport, export: runExport, small: runSmallFiles, start: runStart, redo: runRedo } as const;
 for (const name of values.only.split(',')) {
   const run = cases[name as keyof typeof cases];
   if (run === undefined)
