@@ -44,13 +44,15 @@ function describeOutcome(
   { info, written }: TransferOutcome,
   { destination, format }: { readonly destination: Storage; readonly format: FormatPlugin },
 ): CommandResult {
-  const lsn = formatLsn(info.lsn);
+  // The timeline is read where the export's shutdown checkpoint starts; WAL goes on where that record ends.
+  const lsn = formatLsn(info.previousRecordLsn ?? info.lsn);
   const facts = {
     snapshotPath: destination.url,
     snapshotFormat: format.name,
     postgresMajor: info.postgresMajor,
     systemIdentifier: info.systemIdentifier.toString(),
     lsn,
+    continuesAt: formatLsn(info.lsn),
     dryRun: written === undefined,
   };
   const what = `Postgres ${info.postgresMajor} at ${lsn}`;
