@@ -4,6 +4,9 @@ export type FormatErrorCode =
   | 'FORMAT_TRUNCATED'
   | 'FORMAT_CHECKSUM'
   | 'FORMAT_CORRUPT_PAGE'
+  /** The data carries a version number that this program does not know. */
+  | 'FORMAT_UNKNOWN_VERSION'
+  /** What is known and can't be done: a feature, a direction, a major that a format has no room for. */
   | 'FORMAT_UNSUPPORTED'
   | 'FORMAT_LOSS'
   | 'FORMAT_NOT_EMPTY'

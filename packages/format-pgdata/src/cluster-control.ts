@@ -24,7 +24,7 @@ const PG_VERSION_SIZE_MAX_BYTES = 64;
 
 /**
  * Reads and checks pg_control against itself and against `PG_VERSION`. `FORMAT_NOT_FOUND`, `FORMAT_TRUNCATED`,
- * `FORMAT_CHECKSUM`, `FORMAT_INVALID`, or `FORMAT_UNSUPPORTED` for an unknown version or another block size.
+ * `FORMAT_CHECKSUM`, `FORMAT_INVALID`, `FORMAT_UNKNOWN_VERSION`, or `FORMAT_UNSUPPORTED` for another block size.
  */
 export async function readClusterControl(
   storage: Storage,

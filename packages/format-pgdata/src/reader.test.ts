@@ -163,7 +163,7 @@ describe('a directory that is no snapshot', () => {
   test.each([
     ['a CRC', 288, 'FORMAT_CHECKSUM'],
     ['a field', 64, 'FORMAT_CHECKSUM'],
-    ['the version', 8, 'FORMAT_UNSUPPORTED'],
+    ['the version', 8, 'FORMAT_UNKNOWN_VERSION'],
   ])('because a bit of %s of pg_control is flipped: %s', async (_, offset, code) => {
     const { storage } = await makeTinyCluster();
     const control = (await readStorage(storage)).get('global/pg_control') ?? Buffer.alloc(0);

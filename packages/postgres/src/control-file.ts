@@ -151,7 +151,13 @@ function assertVersions(
   const known = SUPPORTED_MAJORS.some((major) => controlVersionOf(major) === controlVersion);
   const major = known ? majorOfCatalogVersion(catalogVersion) : undefined;
   if (major !== undefined && controlVersionOf(major) === controlVersion) return major;
-  const supported = SUPPORTED_MAJORS.map((m) => `${controlVersionOf(m)} (Postgres ${m})`).join(', ');
+  const versions = [...new Set(SUPPORTED_MAJORS.map(controlVersionOf))];
+  const supported = versions
+    .map((version) => {
+      const majors = SUPPORTED_MAJORS.filter((m) => controlVersionOf(m) === version);
+      return `${version} (Postgres ${majors.join(', ')})`;
+    })
+    .join(', ');
   throw new PostgresFormatError({
     code: 'POSTGRES_UNSUPPORTED_VERSION',
     operation,
