@@ -82,8 +82,12 @@ export class RecordCursor {
   #segment: Uint8Array | undefined;
   #lastPage: Page | undefined;
 
-  constructor(source: WalSource) {
+  readonly #joined: Uint8Array | undefined;
+
+  /** `joined`: where short enough records of more than one page are put together, each over the one before. */
+  constructor(source: WalSource, joined?: Uint8Array) {
     this.#source = source;
+    this.#joined = joined;
   }
 
   /** The first record at or after `position`, which is a record's start or a page's. */
@@ -190,7 +194,7 @@ export class RecordCursor {
       length += part.length;
       end = lsn(end + BigInt(page.headerSize + part.length));
     }
-    return { kind: 'gathered', bytes: joinParts(parts, at.totalLength), end };
+    return { kind: 'gathered', bytes: joinParts(parts, at.totalLength, this.#joined), end };
   }
 
   #finish(record: {
@@ -270,10 +274,11 @@ function isSwitch(header: XLogRecordHeader): boolean {
   );
 }
 
-function joinParts(parts: readonly Uint8Array[], totalLength: number): Uint8Array {
+function joinParts(parts: readonly Uint8Array[], totalLength: number, into?: Uint8Array): Uint8Array {
   const [first] = parts;
   if (first !== undefined && parts.length === 1) return first;
-  const joined = new Uint8Array(totalLength);
+  const isShort = into !== undefined && totalLength <= into.length;
+  const joined = isShort ? into.subarray(0, totalLength) : new Uint8Array(totalLength);
   let offset = 0;
   for (const part of parts) {
     joined.set(part, offset);

@@ -17,6 +17,9 @@ export interface ScanWalRecordsOptions extends ReadWalRecordsOptions {
 
 const TWO_32 = 2 ** 32;
 
+/** Enough for most records with page images. */
+const JOINED_SIZE = 64 * 1024;
+
 /**
  * After `next()` gave true, a record of `length` bytes lies at `offset` of `bytes`, until the next call. `start` and
  * `end` are LSNs as numbers (exact below 2^53, as all are below 9 PB of WAL; beyond, `next` throws RangeError).
@@ -39,7 +42,7 @@ export class WalRecordScanner {
 
   constructor(options: ScanWalRecordsOptions) {
     this.#options = options;
-    this.#cursor = new RecordCursor(options);
+    this.#cursor = new RecordCursor(options, new Uint8Array(JOINED_SIZE));
     this.#stopBefore = options.end === undefined ? Number.POSITIVE_INFINITY : exact(options.end);
     this.#crcShare = options.crcShare ?? { index: 0, count: 1 };
     this.end = exact(options.start);
