@@ -1,4 +1,9 @@
+import { setFlagsFromString } from 'node:v8';
 import { runCli } from './run.ts';
+
+// Young garbage otherwise takes up to 48 MiB before V8 looks at what lives: 40 MiB less at the peak of an import (115 MiB less with
+// 60,000 files) for 5 % more CPU time, measured.
+setFlagsFromString('--semi-space-growth-factor=1');
 
 /** A launcher that passes a signal on, and a terminal that sends it to everybody, are one wish to stop. */
 const SAME_INTERRUPT_MS = 500;

@@ -8,12 +8,12 @@ import type { SourceFile } from './source-tree.ts';
 /** Files up to this size are read whole, and before they are asked for. */
 const SMALL_FILE_SIZE_MAX_BYTES = RUN_PAGE_COUNT_MAX * BLCKSZ;
 
-/** Small files read ahead in one partition, at most: 16 MiB of memory. */
-const READ_AHEAD_COUNT_MAX = 16;
+/** Such files read ahead in one partition, at most: 4 MiB of memory. */
+const READ_AHEAD_COUNT_MAX = 4;
 
 export interface FileBodiesOptions {
   readonly files: readonly SourceFile[];
-  /** Small files that may be opened at the same time; 1 to 16. */
+  /** Files that may be opened at the same time; 1 to 4. */
   readonly readAheadCountMax: number;
   /** Absent: page checksums are not verified. */
   readonly verifier?: PageVerifier | undefined;

@@ -5,8 +5,8 @@ import type { SourceFile } from './source-tree.ts';
 const SMALL_FILE_SIZE_MAX_BYTES = 256 * 1024;
 const GROUP_SIZE_MAX_BYTES = 1024 * 1024;
 const GROUP_COUNT_MAX = 256;
-/** Groups under way or waiting to be taken: 3 MiB of memory. */
-const GROUPS_AHEAD = 3;
+/** Groups under way or waiting to be taken: 2 MiB of memory. */
+const GROUPS_AHEAD = 2;
 
 interface Group {
   readonly indexes: readonly number[];

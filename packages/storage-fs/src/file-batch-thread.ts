@@ -1,6 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { BatchRequest, BatchResult } from './file-batch-worker.ts';
 
+/** The bytes are in shared memory: what V8 would keep of garbage is only paths. */
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 4 } as const;
+
 interface Waiting {
   readonly resolve: (result: BatchResult) => void;
   readonly reject: (error: unknown) => void;
@@ -31,7 +34,7 @@ export class FileBatchThread implements AsyncDisposable {
 
   #start(): Worker {
     const name = import.meta.url.endsWith('.ts') ? './file-batch-worker.ts' : './file-batch-worker.js';
-    const worker = new Worker(new URL(name, import.meta.url));
+    const worker = new Worker(new URL(name, import.meta.url), { resourceLimits: WORKER_LIMITS });
     worker.on('message', ({ id, result }: { readonly id: number; readonly result: BatchResult }) => {
       this.#waiting.get(id)?.resolve(result);
       this.#waiting.delete(id);

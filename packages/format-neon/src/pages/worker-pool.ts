@@ -1,5 +1,8 @@
 import { Worker } from 'node:worker_threads';
 
+/** Jobs work on shared memory and leave little behind; V8 would let the young garbage of each thread grow to 48 MiB. */
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 8 } as const;
+
 export interface WorkerPoolOptions {
   /** Module of the worker's code. */
   readonly url: URL;
@@ -79,7 +82,10 @@ export class WorkerPool<Request, Result> implements AsyncDisposable {
   }
 
   #start(): PoolThread<Result> {
-    const thread: PoolThread<Result> = { worker: new Worker(this.#options.url), jobs: new Map() };
+    const thread: PoolThread<Result> = {
+      worker: new Worker(this.#options.url, { resourceLimits: WORKER_LIMITS }),
+      jobs: new Map(),
+    };
     thread.worker.on('message', (answer: WorkerAnswer<Result>) => settle(thread, answer));
     thread.worker.on('error', (error) => this.#fail(thread, error));
     thread.worker.on('exit', (code) =>

@@ -7,7 +7,7 @@ import type { ImportLayout } from './import-journal.ts';
 /** Partitions taken side by side, at most: each has an open layer. */
 const PARTITIONS_MAX = 2;
 /** Stored bytes of all open layers and of those on their way to the storage. */
-const LAYER_BYTES_BUDGET = 64 * 1024 * 1024;
+const LAYER_BYTES_BUDGET = 40 * 1024 * 1024;
 /** Image layers on their way at a time. */
 export const LAYER_PUTS_MAX = 2;
 /** No image layer stores more. */
