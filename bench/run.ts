@@ -45,7 +45,13 @@ if (user !== undefined) chownSync(options.directory, user.uid, user.gid);
 console.log(
   `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.versions.node}, medians of ${options.rounds} rounds\n`,
 );
-const cases = { import: runImport, export: runExport, small: runSmallFiles, start: runStart, redo: runRedo } as const;
+const cases = {
+  import: runImport,
+  export: runExport,
+  small: runSmallFiles,
+  start: runStart,
+  redo: runRedo,
+} as const;
 for (const name of values.only.split(',')) {
   const run = cases[name as keyof typeof cases];
   if (run === undefined)

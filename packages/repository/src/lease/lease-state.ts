@@ -9,7 +9,7 @@
 import { GENERATION_MAX, type LeaseHolder, type LeaseRecord } from './lease-record.ts';
 
 /** How long a lease holds without being renewed. */
-export const LEASE_DURATION_MS = 30_000;
+const LEASE_DURATION_MS = 30_000;
 /** How often its holder renews it. */
 export const RENEWAL_INTERVAL_MS = 10_000;
 /** By how much two machines' clocks may differ before an expiry is believed too early. */
