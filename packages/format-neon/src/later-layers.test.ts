@@ -1,26 +1,18 @@
 import {
   CHECKPOINT_KEY,
-  DeltaLayerBuilder,
-  encodeIndexPart,
   encodeRelDirectory,
   encodeSizeValue,
-  encodeValue,
   type IndexPart,
-  indexObjectKey,
-  KEY_MAX,
-  KEY_MIN,
-  layerObjectKey,
-  loadTimeline,
   openTimelineView,
   relBlockKey,
   relDirKey,
   relDirV2Key,
   relSizeKey,
-  UNSHARDED,
 } from '@neon-snapshot/neon-layer';
 import { decodeCheckPoint, encodeCheckPoint, formatLsn, lsn, type RelTag } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { expect, test } from 'vitest';
+import { addLaterLayer, LATER_LSN } from './testing/later-layer.ts';
 import { imported, openReader, readFiles, TENANT, TIMELINE } from './testing/made-up-runs.ts';
 import { makePages, makeSnapshot, SNAPSHOT_LSN } from './testing/made-up-snapshot.ts';
 
@@ -29,7 +21,6 @@ import { makePages, makeSnapshot, SNAPSHOT_LSN } from './testing/made-up-snapsho
  * which one is new, and 16400 is dropped.
  */
 
-const LATER_LSN = lsn(SNAPSHOT_LSN + 0x100n);
 const NEW_PAGE = makePages(1, { firstBlock: 1, seed: 9 });
 
 function tag(relNode: number, forkNum: 0 | 2 = 0): RelTag {
@@ -40,33 +31,13 @@ const KEPT: readonly RelTag[] = [tag(1259), tag(1259, 2), tag(2600)];
 
 async function addLater(
   storage: Storage,
-  options: {
-    readonly values: readonly (readonly [Uint8Array, Uint8Array])[];
-    readonly index?: Partial<IndexPart>;
-  },
+  {
+    values,
+    index,
+  }: { readonly values: readonly (readonly [Uint8Array, Uint8Array])[]; readonly index?: Partial<IndexPart> },
 ): Promise<void> {
-  const delta = new DeltaLayerBuilder({
-    tenantId: TENANT,
-    timelineId: TIMELINE,
-    keyStart: KEY_MIN,
-    lsnStart: lsn(SNAPSHOT_LSN + 1n),
-  });
-  for (const [key, image] of options.values) {
-    delta.append({ key, lsn: LATER_LSN, value: encodeValue({ kind: 'image', image }), willInit: true });
-  }
-  const layer = delta.finish({ keyEnd: KEY_MAX, lsnEnd: lsn(LATER_LSN + 1n) });
-  const { index } = await loadTimeline(storage, { tenant: TENANT, timelineId: TIMELINE });
-  const ids = { tenantId: TENANT, timelineId: TIMELINE, generation: 2 };
-  await storage.put(layerObjectKey({ ...ids, layerName: layer.name }), Buffer.concat(layer.chunks));
-  const later = {
-    ...index,
-    ...options.index,
-    layers: new Map([...index.layers, [layer.name, { fileSize: layer.sizeBytes, generation: 2 }]]),
-    diskConsistentLsn: LATER_LSN,
-    metadata: { ...index.metadata, diskConsistentLsn: LATER_LSN },
-  };
-  const tenant = { tenantId: TENANT, shard: UNSHARDED };
-  await storage.put(indexObjectKey({ ...ids, tenant }), encodeIndexPart(later));
+  const images = values.map(([key, image]) => [key, { kind: 'image', image }] as const);
+  await addLaterLayer(storage, images, index);
 }
 
 async function laterCheckpoint(storage: Storage): Promise<Uint8Array> {

@@ -24,6 +24,8 @@ export interface ExportControlSource {
   readonly originalTimeLineId: number;
   readonly history: readonly TimelineHistoryEntry[];
   readonly timeLineIdMode: 'new' | 'original';
+  /** Transactions that are prepared there: the server has to start with room for them. */
+  readonly preparedCount: number;
 }
 
 export interface ExportControl {
@@ -63,7 +65,9 @@ export function makeExportControl(source: ExportControlSource): ExportControl {
       newestCommitTsXid: 0,
     },
   });
-  const control = shutDownControlFile(stored, built);
+  // Neon keeps the settings of the import, which later ones may have passed.
+  const maxPreparedXacts = Math.max(stored.maxPreparedXacts, source.preparedCount);
+  const control = shutDownControlFile({ ...stored, maxPreparedXacts }, built);
   return {
     control,
     postgresMajor,

@@ -62,8 +62,9 @@ export class NeonReader implements SnapshotReader {
   async finish(): Promise<SnapshotTrailer> {
     this.#parts.faults.summarize();
     if (this.#zeroPages > 0) {
+      const count = this.#zeroPages === 1 ? '1 page' : `${this.#zeroPages} pages`;
       this.#parts.warn(
-        `${this.#zeroPages} pages of free space and visibility maps could not be made from the layers and are empty; VACUUM makes them anew`,
+        `${count} of free space and visibility maps could not be made from the layers and left empty; VACUUM makes them anew`,
       );
     }
     return { controlFile: this.#parts.controlFile };

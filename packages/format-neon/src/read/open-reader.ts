@@ -117,6 +117,7 @@ async function makeControl(
       originalTimeLineId: original.originalTimeLineId,
       history: original.timelineHistory,
       timeLineIdMode: options.timeLineIdMode,
+      preparedCount: contents.preparedTransactions.length,
     });
   const neonOnly = { originalTimeLineId: NEON_TIME_LINE_ID, timelineHistory: [] };
   const control = make(objects?.facts ?? neonOnly);
