@@ -87,7 +87,7 @@ test('a destination without the room is refused, with the bytes it has and needs
   const opening = plugin.openWriter(await contextFor([], { plan, info: { tablespaces: [] } }));
   await expect(opening).rejects.toMatchObject({
     code: 'FORMAT_NO_SPACE',
-    message: expect.stringMatching(/bytes free; the snapshot needs about 1125899906846\d+/),
+    message: expect.stringMatching(/has \d+\.\d MiB free; the snapshot needs about 10737418\d\d\.\d MiB/),
   });
   expect(await readdir(root)).toEqual([]);
 });

@@ -84,8 +84,12 @@ async function assertRoom(context: WriteContext, destination: Destination): Prom
     throw new FormatError({
       code: 'FORMAT_NO_SPACE',
       operation: 'check destination',
-      message: `${storage.url} has ${free} bytes free; the snapshot needs about ${bytes}`,
+      message: `${storage.url} has ${mebibytes(free)} free; the snapshot needs about ${mebibytes(bytes)}; make room, or name a place that has it`,
       context: { free, needed: bytes },
     });
   }
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

@@ -139,7 +139,9 @@ describe('pg_control', () => {
   it('of an unknown version is refused with the supported ones named', () => {
     const unknown = controlFile.slice();
     unknown.set([0x14, 0x07], 8);
-    expect(() => decodeControlFile(unknown)).toThrow(/1812.*1300 \(Postgres 14\).*1800 \(Postgres 18\)/);
+    expect(() => decodeControlFile(unknown)).toThrow(
+      /1812.*1300 \(Postgres 14, 15, 16\), 1700 \(Postgres 17\), 1800 \(Postgres 18\)$/,
+    );
   });
 
   it('with a state, bool or number that does not exist is refused on both ways', () => {
