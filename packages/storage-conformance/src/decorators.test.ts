@@ -119,24 +119,29 @@ describe('withConcurrencyLimit', () => {
 });
 
 describe('withRateLimit', () => {
-  test('lets one second of bytes pass at once and then holds the rate', async () => {
+  test('lets one second of bytes pass at once and then holds the rate, but for the smallest bodies', async () => {
     let nowMs = 0;
     const storage = withRateLimit(createMemoryStorage(), {
-      bytesPerSecondMax: 1000,
+      bytesPerSecondMax: 100_000,
       nowMs: () => nowMs,
       sleep: async (delayMs) => {
         nowMs += delayMs;
       },
     });
-    await storage.put('a', new Uint8Array(1000));
+    await storage.put('a', new Uint8Array(100_000));
     expect(nowMs).toBe(0);
-    await storage.put('b', streamOf(new Uint8Array(500), new Uint8Array(500), new Uint8Array(500)));
-    await storage.put('c', new Uint8Array(0));
+    const third = () => new Uint8Array(50_000);
+    await storage.put('b', streamOf(third(), third(), third()));
+    await storage.put('c', new Uint8Array(5_000));
     expect(nowMs).toBeCloseTo(1500);
     await readObject(storage, 'a');
     await readObject(storage, 'a');
-    await storage.put('d', new Uint8Array(0));
-    expect(nowMs).toBeCloseTo(3500);
+    await storage.put('d', new Uint8Array(5_000));
+    expect(nowMs).toBeCloseTo(3550);
+    await storage.put('lease.json', new Uint8Array(1_000));
+    expect(nowMs).toBeCloseTo(3550);
+    await storage.put('e', new Uint8Array(5_000));
+    expect(nowMs).toBeCloseTo(3610);
   });
 });
 

@@ -13,7 +13,16 @@ export interface RateLimitOptions {
   readonly sleep?: (delayMs: number, options: { readonly signal?: AbortSignal | undefined }) => Promise<void>;
 }
 
-/** Holds body bytes to a rate. A put of an array waits until earlier bytes are paid for, then goes out whole. */
+/**
+ * Never waits, though it counts: a lease has to be renewed in time, however many bytes went out before it. Below a page of
+ * Postgres, so that no file of pages slips through.
+ */
+const UNDELAYED_BYTES_MAX = 4096;
+
+/**
+ * Holds body bytes to a rate. A put of an array waits until earlier bytes are paid for, then goes out whole; one of at most 4 KiB
+ * goes out at once.
+ */
 export function withRateLimit(inner: Storage, options: RateLimitOptions): Storage {
   const bucket = new TokenBucket(options);
   const limited = async function* (
@@ -85,7 +94,7 @@ class TokenBucket {
     this.#updatedMs = now;
     const debtBytes = -this.#balance;
     this.#balance -= bytes;
-    if (debtBytes <= 0) return;
+    if (debtBytes <= 0 || bytes <= UNDELAYED_BYTES_MAX) return;
     try {
       await this.#sleep(debtBytes / this.#bytesPerMs, { signal });
     } catch (error) {
