@@ -1,5 +1,5 @@
 // The benchmarks of import, export and start-up, against other tools in the same run on the same data:
-//   npm run -s bench [-- --scale 45 --rounds 3 --dir /var/tmp/neon-bench --only import,export,start]
+//   npm run -s bench [-- --scale 45 --rounds 3 --dir /var/tmp/neon-bench --only import,export,s3,small,start]
 // Prints the tables of bench/README.md. Needs Debian's postgresql-15, pgbackrest and zstd.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { runExport } from './case-export.ts';
 import { runImport } from './case-import.ts';
 import { runRedo } from './case-redo.ts';
+import { runS3 } from './case-s3.ts';
 import { runSmallFiles } from './case-small-files.ts';
 import { runStart } from './case-start.ts';
 import { type BenchUser, BIN } from './cluster.ts';
@@ -25,7 +26,7 @@ const { values } = parseArgs({
     scale: { type: 'string', default: '45' },
     rounds: { type: 'string', default: '3' },
     dir: { type: 'string', default: path.join(tmpdir(), 'neon-bench') },
-    only: { type: 'string', default: 'import,export,small,start' },
+    only: { type: 'string', default: 'import,export,s3,small,start' },
   },
 });
 for (const tool of [path.join(BIN, 'initdb'), '/usr/bin/pgbackrest']) {
@@ -48,6 +49,7 @@ console.log(
 const cases = {
   import: runImport,
   export: runExport,
+  s3: runS3,
   small: runSmallFiles,
   start: runStart,
   redo: runRedo,
