@@ -12,7 +12,7 @@ export default defineConfig({
     // Workers and child Nodes of the tests resolve workspace packages to their sources too.
     execArgv: [`--conditions=${SOURCE_CONDITION}`],
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
   },
 });
