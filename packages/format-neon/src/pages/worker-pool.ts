@@ -78,6 +78,8 @@ export class WorkerPool<Request, Result> implements AsyncDisposable {
   /** Ends the threads; jobs that still run are rejected. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#failure ??= new Error('the worker pool was closed');
+    // A late answer would let go of its thread, and a program with nothing else to do end before the thread has ended.
+    for (const { worker } of this.#threads) worker.removeAllListeners('message');
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
