@@ -23,7 +23,7 @@ export interface LayerPublisherOptions {
   readonly generation: number;
   /** Object key of a layer that is put. */
   readonly keyOf: (layerName: string) => string;
-  /** Layers of the same import that are there already: those of the same name and size are not put again. */
+  /** Layers of the same import that are there already: those with the same name and bytes are not put again. */
   readonly earlierLayers: readonly StoredLayer[];
   /** Layers on their way side by side, at most. */
   readonly putCountMax: number;
@@ -65,16 +65,8 @@ export class LayerPublisher {
   async publish(layer: FinishedLayer): Promise<void> {
     while (this.#running.size >= this.#options.putCountMax) await Promise.race(this.#running);
     this.#throwFailure();
-    const { name, bytes } = layer;
-    const earlier = this.#earlier.get(identityOf({ name, sizeBytes: bytes.length }));
-    if (earlier !== undefined) {
-      this.layers.set(name, earlier);
-      layer.release?.();
-      return;
-    }
-    this.layers.set(name, { sizeBytes: bytes.length, generation: this.#options.generation });
-    this.#put.add(name);
-    const put: Promise<void> = this.#store(layer).finally(() => this.#running.delete(put));
+    const earlier = this.#earlier.get(identityOf({ name: layer.name, sizeBytes: layer.bytes.length }));
+    const put: Promise<void> = this.#storeOrReuse(layer, earlier).finally(() => this.#running.delete(put));
     this.#running.add(put);
   }
 
@@ -94,15 +86,35 @@ export class LayerPublisher {
     return [...this.#put].map((name) => this.#options.keyOf(name));
   }
 
-  async #store({ name, bytes, release }: FinishedLayer): Promise<void> {
-    const { storage, keyOf, signal } = this.#options;
+  async #storeOrReuse(layer: FinishedLayer, earlier: StoredLayer | undefined): Promise<void> {
+    const { name, bytes, release } = layer;
+    const { storage, keyOf, generation, signal } = this.#options;
     try {
+      // Name and size do not tell other bytes of the same source apart, such as those of a page that was repaired since.
+      if (earlier !== undefined && (await this.#holds(earlier, bytes))) {
+        this.layers.set(name, earlier);
+        return;
+      }
+      this.layers.set(name, { sizeBytes: bytes.length, generation });
+      this.#put.add(name);
       await storage.put(keyOf(name), bytes, { sizeBytes: bytes.length, signal });
     } catch (error) {
       this.#failure ??= { error };
     } finally {
       release?.();
     }
+  }
+
+  /** Is what is stored byte for byte what was built? */
+  async #holds({ key }: StoredLayer, bytes: Uint8Array): Promise<boolean> {
+    const { storage, signal } = this.#options;
+    const { body } = await storage.get(key, { signal });
+    let offset = 0;
+    for await (const chunk of body) {
+      if (Buffer.compare(chunk, bytes.subarray(offset, offset + chunk.length)) !== 0) return false;
+      offset += chunk.length;
+    }
+    return offset === bytes.length;
   }
 
   #throwFailure(): void {
