@@ -1,15 +1,18 @@
-import { cp } from 'node:fs/promises';
+import { copyFile, cp } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeTestCluster, type TestCluster, verifyTestCluster } from '@neon-snapshot/cluster-testkit';
 import { startPostgres } from '@neon-snapshot/postgres-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { flipping, largestRelation, linkedCopy, rewrite } from './testing/damage.ts';
 import { makeScratchDirectory, type ScratchDirectory } from './testing/directory.ts';
 import { filesBelow } from './testing/files-below.ts';
 import { neon } from './testing/neon-cli.ts';
 import { neonFailure } from './testing/neon-failure.ts';
+import { compareRelationFiles } from './testing/relation-files.ts';
 import { type CliExit, type RunningCli, startCli } from './testing/running-cli.ts';
 
+const USER_DATABASE = '5';
 const TIMEOUT = { timeout: 180_000 } as const;
 /** After so many files of the export; their order of writing is not fixed, so the moments are random too. */
 const EXPORT_MOMENTS = [1, 50, 300, 700, 1200] as const;
@@ -115,6 +118,32 @@ describe('an import that is killed', () => {
       expect(await verifyTestCluster({ dataDirectory, expected: cluster.expected })).toEqual([]);
     },
   );
+});
+
+describe('an import that goes on where a killed one stopped', () => {
+  it('takes none of its layers that hold other bytes', TIMEOUT, async () => {
+    const relation = await largestRelation(cluster.dataDirectory, USER_DATABASE);
+    const source = at('source-with-a-bad-page');
+    await linkedCopy(cluster.dataDirectory, source);
+    await rewrite(path.join(source, relation), flipping(3 * 8192 + 4096, 1));
+    const argv = [
+      'init',
+      '-D',
+      at('resumed-repository'),
+      `--snapshot_path=${source}`,
+      `--storage_dest=${at('resumed')}`,
+    ];
+    const running = startCli([...argv, '--ignore_page_errors', '--max_rate=2M']);
+    await signalAt(running, { directory: at('resumed/tenants'), fileCount: 8, signal: 'SIGKILL' });
+    expect(await isIndexThere('resumed')).toBe(false);
+    // Same paths, sizes and LSN as before.
+    await copyFile(path.join(cluster.dataDirectory, relation), path.join(source, relation));
+    const { stdout } = await neon([...argv, '--json']);
+    expect(JSON.parse(stdout).layersReused).toBeGreaterThan(0);
+    const exported = at('resumed-exported');
+    await neon(['export', `--storage_dest=${at('resumed')}`, `--snapshot_path=${exported}`]);
+    expect(await compareRelationFiles(cluster.dataDirectory, exported)).toEqual([]);
+  });
 });
 
 describe('Ctrl-C', () => {
