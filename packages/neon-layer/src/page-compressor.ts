@@ -3,7 +3,7 @@ import { encodePlainBlob, writeBlobHeader } from './blob.ts';
 import { invalidArgument } from './layer-assembly.ts';
 import { NeonLayerError } from './layer-error.ts';
 import { BLOB_BYTES_MAX, BLOB_LONG_SIZE_MIN, BLOCK_SIZE } from './layer-format.ts';
-import { openCompressContext, type ZstdContext } from './zstd-context.ts';
+import { openCompressContext, openPageCompressContext, type ZstdContext } from './zstd-context.ts';
 
 /** Compresses values as Neon does. Belongs to one thread; close it when done. */
 export interface PageCompressor {
@@ -56,7 +56,11 @@ export function createPageCompressor(options: PageCompressorOptions = {}): PageC
   const level = options.level ?? 1;
   const context = options.forceOneShot === true ? undefined : openCompressContext(level);
   if (context !== undefined && passesSelfTest(context)) {
-    return new BlobEncoder('reused-context', contextCompressor(context), () => context.close());
+    const forPages = level === 1 ? pageContextEqualTo(context) : undefined;
+    return new BlobEncoder('reused-context', compressorOf(context, forPages), () => {
+      context.close();
+      forPages?.close();
+    });
   }
   context?.close();
   return new BlobEncoder('one-shot', oneShotCompressor(level), () => {});
@@ -112,6 +116,12 @@ class BlobEncoder implements PageCompressor {
   }
 }
 
+/** Takes the context for pages where there is one and the value is of their size. */
+function compressorOf(context: ZstdContext, forPages: ZstdContext | undefined): CompressInto {
+  const [anyValue, page] = [contextCompressor(context), contextCompressor(forPages ?? context)];
+  return (value, out) => (value.length === BLOCK_SIZE ? page(value, out) : anyValue(value, out));
+}
+
 function contextCompressor(context: ZstdContext): CompressInto {
   return (value, out) =>
     context.run({
@@ -136,19 +146,49 @@ function oneShotCompressor(level: number): CompressInto {
 
 /** Two frames over one context must be equal and decompress to the value, by Node's public call. */
 function passesSelfTest(context: ZstdContext): boolean {
-  const value = new Uint8Array(BLOCK_SIZE).map((_, i) => (i * i) % 251);
-  const compress = contextCompressor(context);
-  const [first, second] = [0, 1].map(() => {
-    const out = { bytes: new Uint8Array(PAGE_BLOB_SIZE_MAX), offset: 0, length: PAGE_BLOB_SIZE_MAX };
-    const size = compress({ bytes: value, offset: 0, length: value.length }, out);
-    return Buffer.from(out.bytes.subarray(0, size ?? 0));
-  });
-  if (first === undefined || second === undefined || !first.equals(second)) return false;
+  const value = TEST_PAGES.mixed();
+  const [first, second] = [frameOf(context, value), frameOf(context, value)];
+  if (!first.equals(second)) return false;
   try {
     return zstdDecompressSync(first).equals(value);
   } catch {
     return false;
   }
+}
+
+/** The faster context for pages, if it gives the very frames of the other one. */
+function pageContextEqualTo(context: ZstdContext): ZstdContext | undefined {
+  const forPages = openPageCompressContext();
+  if (forPages === undefined) return undefined;
+  const isEqual = Object.values(TEST_PAGES).every((make) => {
+    const page = make();
+    return frameOf(forPages, page).equals(frameOf(context, page));
+  });
+  if (isEqual) return forPages;
+  forPages.close();
+  return undefined;
+}
+
+/** Pages that become compressed, repeated and stored blocks. */
+const TEST_PAGES = {
+  mixed: () => new Uint8Array(BLOCK_SIZE).map((_, i) => (i * i) % 251),
+  zeros: () => new Uint8Array(BLOCK_SIZE),
+  text: () =>
+    new Uint8Array(Buffer.alloc(BLOCK_SIZE, 'the same row over and over, and then another 0123456789')),
+  noise: () => {
+    let state = 1;
+    return new Uint8Array(BLOCK_SIZE).map(() => {
+      state = Math.imul(state, 1103515245) + 12345;
+      return state >>> 16;
+    });
+  },
+} as const;
+
+/** The frame of a page; empty where the context fails. */
+function frameOf(context: ZstdContext, page: Uint8Array): Buffer {
+  const out = { bytes: new Uint8Array(PAGE_BLOB_SIZE_MAX), offset: 0, length: PAGE_BLOB_SIZE_MAX };
+  const size = contextCompressor(context)({ bytes: page, offset: 0, length: page.length }, out);
+  return Buffer.from(out.bytes.subarray(0, size ?? 0));
 }
 
 function compressionFailed(sizeBytes: number): NeonLayerError {

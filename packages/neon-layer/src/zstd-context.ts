@@ -75,6 +75,37 @@ export function openCompressContext(level: number): ZstdContext | undefined {
   };
 }
 
+/** Byte of a frame that says its window (RFC 8878 §3.1.1.1.2), and its value for 8 KiB and for 512 KiB. */
+const WINDOW_OFFSET = 5;
+const WINDOW_8_KIB = 0x18;
+const WINDOW_512_KIB = 0x48;
+
+/**
+ * A compression context for values of 8192 bytes only, or undefined as above. It gives the frames of level 1 without a known size,
+ * as {@link openCompressContext} does, a sixth faster: the whole value goes into one call, so that zstd does not copy it first. That
+ * call knows the size and would choose other settings, so they are given; the window that it then names is put right.
+ */
+export function openPageCompressContext(): ZstdContext | undefined {
+  const params = {
+    [constants.ZSTD_c_compressionLevel]: 1,
+    [constants.ZSTD_c_contentSizeFlag]: 0,
+    [constants.ZSTD_c_minMatch]: 7,
+    [constants.ZSTD_c_hashLog]: 14,
+  };
+  const handle = takeHandle(() => createZstdCompress({ params }));
+  if (handle === undefined) return undefined;
+  return {
+    run(call) {
+      const written = handle.write(constants.ZSTD_e_end, call);
+      const window = call.outputOffset + WINDOW_OFFSET;
+      if (written === undefined || call.output[window] !== WINDOW_8_KIB) return undefined;
+      call.output[window] = WINDOW_512_KIB;
+      return written;
+    },
+    close: () => handle.close(),
+  };
+}
+
 /** A decompression context, or undefined where this Node's internals are not known. The input is one whole frame. */
 export function openDecompressContext(): ZstdContext | undefined {
   const handle = takeHandle(createZstdDecompress);

@@ -60,12 +60,16 @@ export class WorkerPool<Request, Result> implements AsyncDisposable {
     this.#options = options;
   }
 
+  /** Starts the threads now, so that they load their code while the first job is still being made ready. */
+  warmUp(): void {
+    if (this.#failure !== undefined || this.#threads.length > 0) return;
+    this.#threads = Array.from({ length: Math.max(1, this.#options.count) }, () => this.#start());
+  }
+
   /** Runs one job. Buffers of the request are shared or copied, but for those in `transfer`, which go over to the thread. */
   run(request: Request, transfer: readonly ArrayBuffer[] = []): Promise<Result> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (this.#threads.length === 0) {
-      this.#threads = Array.from({ length: Math.max(1, this.#options.count) }, () => this.#start());
-    }
+    this.warmUp();
     const thread = this.#threads.reduce((best, other) => (other.jobs.size < best.jobs.size ? other : best));
     const id = this.#nextId++;
     return new Promise<Result>((resolve, reject) => {

@@ -51,6 +51,7 @@ export class NeonReader implements SnapshotReader {
 
   partitions(countMax: number): readonly SnapshotPartition[] {
     const runs = splitFiles(this.#parts.files, Math.min(countMax, PARTITIONS_MAX));
+    this.#parts.pool.warmUp();
     const jobCountMax = 1 + Math.ceil((2 * this.#parts.threadCount) / runs.length);
     return runs.map((files, index) => ({
       id: `${index}`,

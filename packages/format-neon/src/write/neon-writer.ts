@@ -68,6 +68,7 @@ export class NeonWriter implements SnapshotWriter {
   async #writePartition(partition: SnapshotPartition): Promise<void> {
     const { context, memory, pool, session, buffers, faults } = this.#parts;
     const { info } = context.source;
+    pool.warmUp();
     const { tenantId, timelineId, publisher } = await session.begin();
     const sink = new LayerSink({ publisher, buffers, tenantId, timelineId, lsn: info.lsn });
     const feeder = new SlotFeeder({
