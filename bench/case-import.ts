@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { BIN, connection, startServer, stopServer } from './cluster.ts';
+import { BIN, connection, startServer, stopServer, trimWal } from './cluster.ts';
 import { type Measurement, measure, medianOf } from './measure.ts';
 import { formatRows } from './report.ts';
 import type { BenchOptions } from './run.ts';
@@ -17,6 +17,7 @@ export async function runImport(options: BenchOptions): Promise<string> {
   };
   const stored = { neon: 0, pgbackrest: 0, basebackup: 0 };
   const out = path.join(options.directory, 'basebackup');
+  trimWal(cluster, data);
   for (let round = 0; round < options.rounds; round++) {
     removeAll(options, 'import', 'pgbackrest', 'basebackup');
     settle();
