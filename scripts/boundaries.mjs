@@ -13,9 +13,10 @@ export const MAY_IMPORT = {
   'format-core': ['storage-core', 'postgres'],
   'format-pgdata': ['format-core', 'storage-core', 'postgres', 'archive'],
   'neon-layer': ['storage-core', 'postgres'],
-  'format-neon': ['format-core', 'storage-core', 'postgres', 'archive', 'neon-layer', 'wal-redo'],
+  'format-neon': ['format-core', 'storage-core', 'postgres', 'archive', 'neon-layer', 'neon-timeline', 'wal-redo'],
   'wal-redo': ['postgres'],
   'wal-redo-stock': ['postgres', 'postgres-process'],
   'wal-ingest': ['postgres', 'neon-layer'],
+  'neon-timeline': ['storage-core', 'postgres', 'neon-layer', 'wal-redo', 'wal-ingest'],
   repository: ['storage-core'],
 };

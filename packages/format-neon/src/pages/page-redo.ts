@@ -7,9 +7,9 @@ import {
   type RedoRecord,
   type Value,
 } from '@neon-snapshot/neon-layer';
+import { createTimelineRedo, type PageState, redoPage } from '@neon-snapshot/neon-timeline';
 import { BLCKSZ, lsn } from '@neon-snapshot/postgres';
 import { isRedoError, type RedoEngine, RedoError } from '@neon-snapshot/wal-redo';
-import { createTimelineRedo, type PageState, redoPage } from '../redo/redo-records.ts';
 import { type ChangedPage, type ChangedPages, unpackChangedPages } from './changed-pages.ts';
 import { PageFault } from './page-fault.ts';
 

@@ -7,13 +7,13 @@ import {
   type SnapshotReader,
 } from '@neon-snapshot/format-core';
 import { openShardedView, type TimelineReader } from '@neon-snapshot/neon-layer';
+import { createValueRedo } from '@neon-snapshot/neon-timeline';
 import type { Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
-import { createValueRedo } from '../redo/value-redo.ts';
 import { findLsnAt } from '../time/find-lsn-at.ts';
 import { NEON_TIME_LINE_ID } from '../write/neon-control.ts';
 import { NEON_MAJORS } from '../write/source-checks.ts';

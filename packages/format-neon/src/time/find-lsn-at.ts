@@ -6,9 +6,9 @@ import {
   type TenantShardId,
   type TimelineSource,
 } from '@neon-snapshot/neon-layer';
+import { createValueRedo } from '@neon-snapshot/neon-timeline';
 import { BLCKSZ, type Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
-import { createValueRedo } from '../redo/value-redo.ts';
 import { CLOG_PAGES, type Commit, CommitSlab, type SlabLayers, slabsOf } from './commit-slab.ts';
 import { formatCommitTime } from './commit-time.ts';
 

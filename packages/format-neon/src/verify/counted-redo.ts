@@ -1,8 +1,8 @@
 import type { VerifyCollector } from '@neon-snapshot/format-core';
 import { describeKey, type RedoFunction } from '@neon-snapshot/neon-layer';
+import { createValueRedo } from '@neon-snapshot/neon-timeline';
 import { BLCKSZ } from '@neon-snapshot/postgres';
 import { isRedoError } from '@neon-snapshot/wal-redo';
-import { createValueRedo } from '../redo/value-redo.ts';
 
 /** Redo for a view whose values are judged: it tells of what it cannot make and goes on. */
 export interface CountedRedo {

@@ -1,0 +1,2 @@
+export { createTimelineRedo, type PageState, redoPage, redoValue } from './redo/redo-records.ts';
+export { createValueRedo } from './redo/value-redo.ts';
