@@ -1,4 +1,4 @@
-import type { OptionTable } from './arguments.ts';
+import type { OptionDefinition, OptionTable } from './arguments.ts';
 import type { CommandDefinition } from './command.ts';
 import {
   CONCURRENCY,
@@ -39,11 +39,17 @@ const INIT: OptionTable = {
   ...TRANSFER_OPTIONS,
 };
 
+const TIME: OptionDefinition = {
+  type: 'string',
+  describe: 'as of a time with its zone, e.g. 2026-11-22T09:00:55Z, in place of --lsn',
+};
+
 const EXPORT: OptionTable = {
   ...SNAPSHOT_OPTIONS,
   ...STORAGE_DEST,
   ...TIMELINE_OPTIONS,
   lsn: { type: 'string', describe: 'LSN to export at, e.g. 0/1E1D368 [the end of the timeline]' },
+  time: TIME,
   timeline_id_mode: {
     type: 'string',
     choices: ['new', 'original'],
@@ -148,9 +154,18 @@ export const COMMANDS: readonly CommandDefinition[] = [
   },
   {
     path: 'inspect',
-    summary: 'annotated dump of a layer, index, pg_control, WAL segment, relation page or backup manifest',
+    summary:
+      'annotated dump of a layer, index, pg_control, WAL segment, relation page or backup manifest; with --page: the records that made a page',
     options: {
       block: { type: 'number', max: 131_071, describe: 'block of a relation file [0]' },
+      page: {
+        type: 'string',
+        describe: 'relation of storage_dest whose block BLK is explained: base/5/16384 or 1663/5/16384',
+      },
+      lsn: { type: 'string', describe: 'with --page: as of this LSN [the end of the timeline]' },
+      time: TIME,
+      ...STORAGE_DEST,
+      ...TIMELINE_OPTIONS,
       limit: {
         type: 'number',
         min: 1,
@@ -158,7 +173,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
         describe: 'records, entries or nodes to print at most [20]',
       },
     },
-    positionals: [{ name: 'target', describe: 'file or URL' }],
+    positionals: [{ name: 'target', describe: 'file or URL; with --page the block, BLK' }],
+    examples: ['neon inspect --page base/5/16384 0 --lsn=0/1E1D368'],
     load: () => import('./commands/inspect.ts'),
   },
   {

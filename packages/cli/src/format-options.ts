@@ -9,6 +9,7 @@ const FORMAT_FLAGS = [
   'allow_loss',
   'take_over',
   'lsn',
+  'time',
   'timeline_id_mode',
   'tablespace_mapping',
 ] as const;

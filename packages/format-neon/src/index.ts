@@ -14,4 +14,11 @@ export {
   type TimelineState,
 } from './catalog/timelines.ts';
 export { type InitdbArchiveRequest, writeInitdbArchive } from './initdb-archive.ts';
+export type { ChangedRange, PageEffect } from './page-history/page-effect.ts';
+export {
+  type HistoryStep,
+  type PageHistory,
+  type PageHistoryRequest,
+  readPageHistory,
+} from './page-history/page-history.ts';
 export { plugin } from './plugin.ts';

@@ -76,6 +76,7 @@ export {
   TWO_PHASE_DIRECTORY_KEY,
   twoPhaseFileKey,
 } from './key.ts';
+export type { ChainPlace, KeyChain } from './key-chain.ts';
 export { isRelationBlockKey, type ParsedKey, parseKey } from './key-kind.ts';
 export { intersectRanges, type KeyRange, rangeContains } from './key-range.ts';
 export type { BuiltLayer, LayerIdentity } from './layer-assembly.ts';

@@ -3,6 +3,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { BLOCK_CACHE_BYTES_DEFAULT } from './block-cache.ts';
 import type { TenantShardId } from './identifiers.ts';
 import { relBlockKey } from './key.ts';
+import type { KeyChain } from './key-chain.ts';
 import { isRelationBlockKey } from './key-kind.ts';
 import type { KeyRange } from './key-range.ts';
 import { NeonLayerError } from './layer-error.ts';
@@ -70,6 +71,10 @@ class ShardedView implements TimelineReader {
 
   async get(key: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
     return this.#views[this.#shardOf(key)]?.get(key, options);
+  }
+
+  async chain(key: Uint8Array, options: ReadOptions = {}): Promise<KeyChain | undefined> {
+    return this.#views[this.#shardOf(key)]?.chain(key, options);
   }
 
   async getMany(

@@ -1,4 +1,5 @@
 import type { Lsn } from '@neon-snapshot/postgres';
+import type { KeyChain } from './key-chain.ts';
 import type { KeyRange } from './key-range.ts';
 import type { ReadOptions } from './layer-file.ts';
 import type { BlobMemory, PageBatch } from './page-batch.ts';
@@ -24,6 +25,8 @@ export interface TimelineReader {
    * A clog page may have 8200 bytes.
    */
   get(key: Uint8Array, options?: ReadOptions): Promise<Uint8Array | undefined>;
+  /** What the value of a key is made from, or undefined where the timeline has none. */
+  chain(key: Uint8Array, options?: ReadOptions): Promise<KeyChain | undefined>;
   /**
    * The values of keys that ascend strictly, in their order; undefined where the timeline has none. Indexes are walked
    * once and values that lie near each other come by one request.

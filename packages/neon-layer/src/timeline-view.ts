@@ -3,6 +3,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { BlockCache } from './block-cache.ts';
 import { blobAt, type FetchedUnit, fetchUnit, nameValue } from './fetch-unit.ts';
 import { compareKeys, isSparseKey, KEY_SIZE, nextKey } from './key.ts';
+import { decodeChain, type KeyChain } from './key-chain.ts';
 import type { KeyRange } from './key-range.ts';
 import type { KeyFilter } from './key-unit.ts';
 import { NeonLayerError } from './layer-error.ts';
@@ -101,15 +102,14 @@ export class TimelineView implements TimelineReader {
   }
 
   async get(key: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
-    const steps = planSteps(this.source, key, this.lsn);
-    if (steps.length === 0) return undefined;
-    const segment = { range: { start: key, end: nextKey(key) }, steps };
-    const units = planUnits([segment], { ...this.#planOptions(options), filter: this.#wanted(), keysMax: 1 });
-    for await (const unit of units) {
-      const fetched = await fetchUnit(unit, options);
-      for (const { value } of await this.#decode(fetched, options)) return value;
-    }
-    return undefined;
+    const fetched = await this.#fetchKey(key, options);
+    const [entry] = fetched === undefined ? [] : await this.#decode(fetched, options);
+    return entry?.value;
+  }
+
+  async chain(key: Uint8Array, options: ReadOptions = {}): Promise<KeyChain | undefined> {
+    const fetched = await this.#fetchKey(key, options);
+    return fetched === undefined ? undefined : decodeChain(fetched, this.#shared.decompressor);
   }
 
   async getMany(
@@ -156,6 +156,15 @@ export class TimelineView implements TimelineReader {
 
   close(): void {
     this.#shared.decompressor.close();
+  }
+
+  async #fetchKey(key: Uint8Array, options: ReadOptions): Promise<FetchedUnit | undefined> {
+    const steps = planSteps(this.source, key, this.lsn);
+    if (steps.length === 0) return undefined;
+    const segment = { range: { start: key, end: nextKey(key) }, steps };
+    const plan = { ...this.#planOptions(options), filter: this.#wanted(), keysMax: 1 };
+    for await (const unit of planUnits([segment], plan)) return await fetchUnit(unit, options);
+    return undefined;
   }
 
   #fetch(range: KeyRange, selection: Selection): AsyncGenerator<FetchedUnit> {

@@ -6,21 +6,18 @@ import {
   type SnapshotInfo,
   type SnapshotReader,
 } from '@neon-snapshot/format-core';
-import { openShardedView, type TimelineReader } from '@neon-snapshot/neon-layer';
-import { createValueRedo } from '@neon-snapshot/neon-timeline';
-import type { Lsn } from '@neon-snapshot/postgres';
-import type { Storage } from '@neon-snapshot/storage-core';
+import type { TimelineReader } from '@neon-snapshot/neon-layer';
 import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
-import { findLsnAt } from '../time/find-lsn-at.ts';
 import { NEON_TIME_LINE_ID } from '../write/neon-control.ts';
 import { NEON_MAJORS } from '../write/source-checks.ts';
 import { type ChosenTimeline, chooseTimeline } from './choose-timeline.ts';
 import { type ExportControl, makeExportControl } from './export-control.ts';
 import { type ExportFile, planExportFiles } from './export-files.ts';
 import { NeonReader } from './neon-reader.ts';
+import { openView } from './open-view.ts';
 import { collectOtherFiles, exportDirectories, replicationSlotsOf } from './other-files.ts';
 import { readTimelineContents, type TimelineContents } from './timeline-contents.ts';
 
@@ -42,30 +39,6 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
     const contents = await readTimelineContents({ view, postgresMajor, signal });
     return makeReader(context, { options, chosen, view, contents });
   });
-}
-
-interface ViewRequest {
-  readonly options: ReadOptions;
-  readonly chosen: ChosenTimeline;
-  readonly signal: AbortSignal | undefined;
-}
-
-async function openView(storage: Storage, of: ViewRequest): Promise<TimelineReader> {
-  const { options, chosen, signal } = of;
-  const { shards, timelineId, index } = chosen;
-  const { stripeSize } = options;
-  const redo = createValueRedo(index.postgresMajor);
-  const lsn = await lsnOf(storage, of);
-  return openShardedView(storage, { shards, timelineId, lsn, stripeSize, redo, signal });
-}
-
-async function lsnOf(storage: Storage, of: ViewRequest): Promise<Lsn | undefined> {
-  const { options, chosen, signal } = of;
-  const [tenant] = chosen.shards;
-  if (options.time === undefined || tenant === undefined) return options.lsn;
-  const { diskConsistentLsn: end, gcCutoffLsn } = chosen.index;
-  const { timelineId } = chosen;
-  return findLsnAt(storage, { tenant, timelineId, gcCutoffLsn, end, time: options.time, signal });
 }
 
 interface OpenedTimeline {

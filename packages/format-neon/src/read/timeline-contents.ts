@@ -79,7 +79,7 @@ export async function readTimelineContents(source: TimelineContentsSource): Prom
 }
 
 /** From this point of the timeline on, relations are listed by keys of their own (spec: `rel_size_migration`). */
-function usesNewRelationDirectory({ source, lsn }: TimelineReader): boolean {
+export function usesNewRelationDirectory({ source, lsn }: TimelineReader): boolean {
   const { relSizeMigration, relSizeMigratedAt } = source.index;
   return relSizeMigration === 'migrated' && (relSizeMigratedAt === undefined || lsn >= relSizeMigratedAt);
 }
