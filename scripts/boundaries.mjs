@@ -19,4 +19,15 @@ export const MAY_IMPORT = {
   'wal-ingest': ['postgres', 'neon-layer'],
   'neon-timeline': ['storage-core', 'postgres', 'neon-layer', 'wal-redo', 'wal-ingest'],
   repository: ['storage-core'],
+  pageserver: [
+    'storage-core',
+    'repository',
+    'postgres',
+    'archive',
+    'neon-layer',
+    'neon-timeline',
+    'wal-redo',
+    'wal-ingest',
+    'pq-proto',
+  ],
 };

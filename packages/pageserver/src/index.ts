@@ -1,0 +1,19 @@
+export type { PageServerEvent } from './page-server/events.ts';
+export type { Durability, PageServerConfig, PageServerOptions } from './page-server/options.ts';
+export { PageServer } from './page-server/page-server.ts';
+export type { WalSource, WalSourceState } from './page-server/wal-source.ts';
+export {
+  isPageServerError,
+  PageServerError,
+  type PageServerErrorCode,
+  type PageServerErrorOptions,
+} from './page-server-error.ts';
+export { Timeline } from './timeline/timeline.ts';
+export type {
+  CallOptions,
+  LastRecord,
+  LayerChange,
+  PushState,
+  TimelineMetrics,
+  WaitOptions,
+} from './timeline/timeline-types.ts';
