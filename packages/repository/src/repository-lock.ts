@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeFileAtomic } from './atomic-file.ts';
-import { processStart } from './process-identity.ts';
+import { isNumberTaken, processStart } from './process-identity.ts';
 import { hasErrno, ioError, RepositoryError } from './repository-error.ts';
 
 /** Who holds a repository. */
@@ -99,13 +99,8 @@ async function removeIfStale(lockFile: string): Promise<void> {
 async function isAlive(holder: LockHolder): Promise<boolean> {
   // Another machine's processes can't be seen: its lock stands until it is removed by hand.
   if (holder.host !== hostname()) return true;
-  try {
-    process.kill(holder.pid, 0);
-  } catch (error) {
-    if (!hasErrno(error, 'EPERM')) return false;
-  }
-  const start = await processStart(holder.pid);
-  return start === undefined || holder.processStart === '' || start === holder.processStart;
+  if (!isNumberTaken(holder.pid)) return false;
+  return holder.processStart === '' || (await processStart(holder.pid)) === holder.processStart;
 }
 
 function parseHolder(text: string): LockHolder | undefined {

@@ -11,6 +11,8 @@ export interface RepositoryPaths {
   readonly lockFile: string;
   /** Layers fetched by the page server; may be removed at any time while nothing runs. */
   readonly cacheDirectory: string;
+  /** What is known of the page server that runs, while it runs. */
+  readonly pageServerFile: string;
   /** One directory per endpoint. */
   readonly endpointsDirectory: string;
   readonly logsDirectory: string;
@@ -39,6 +41,7 @@ export function repositoryPaths(directory: string): RepositoryPaths {
     configFile: join(root, 'config.toml'),
     lockFile: join(root, 'lock'),
     cacheDirectory: join(root, 'cache'),
+    pageServerFile: join(root, 'pageserver.json'),
     endpointsDirectory: join(root, 'endpoints'),
     logsDirectory: join(root, 'logs'),
   };
