@@ -1,6 +1,8 @@
+import type { ManifestWalRange } from '@neon-snapshot/postgres';
 import type { PluginIdentity, Storage } from '@neon-snapshot/storage-core';
 import type { ProgressListener } from './progress.ts';
 import type { PlannedFile, SnapshotInfo, SnapshotPartition } from './snapshot.ts';
+import type { OpenStockRedoRequest, StockRedo } from './stock-redo.ts';
 import type { VerifyContext, VerifyReport } from './verification.ts';
 import type { LeaseRequest, WriteLease } from './write-lease.ts';
 
@@ -29,6 +31,8 @@ export interface FormatPlugin extends PluginIdentity {
 export interface FormatCapability {
   /** The format can hold the WAL that an inconsistent snapshot needs. */
   readonly holdsWal: boolean;
+  /** As a writer it has to know every file beforehand (`SnapshotReader.plan`). */
+  readonly needsPlan?: boolean;
   readonly tablespaces: boolean;
   readonly majors: readonly number[];
   readonly reads: boolean;
@@ -61,6 +65,8 @@ export interface FormatServices {
   readonly recover?: (options: RecoverRequest) => Promise<RecoveredDirectory>;
   /** Makes this process the one writer of a place; rejects while another one is. Absent: the caller sees to it. */
   readonly acquireLease?: (request: LeaseRequest) => Promise<WriteLease>;
+  /** Replays WAL records with Postgres itself, for those that a format's own redo does not know; absent where no Postgres may be started. */
+  readonly openStockRedo?: (request: OpenStockRedoRequest) => Promise<StockRedo>;
   now(): Date;
   randomBytes(length: number): Uint8Array;
   /** Warnings for the user: one sentence each. */
@@ -122,6 +128,16 @@ export interface SnapshotReader extends AsyncDisposable {
 export interface SnapshotTrailer {
   /** The whole 8192 bytes of `global/pg_control`. */
   readonly controlFile: Uint8Array;
+  /** Of a base backup that needs WAL, and of nothing else. */
+  readonly backup?: BackupTrailer | undefined;
+}
+
+/** What recovery of a base backup starts from. */
+export interface BackupTrailer {
+  /** `backup_label` as the server wrote it. A backup that is started without it is silently corrupt. */
+  readonly label: Uint8Array;
+  /** WAL that makes it consistent, newest timeline first. */
+  readonly walRanges: readonly ManifestWalRange[];
 }
 
 /** A snapshot being written. Nothing is visible as a snapshot until `close` has returned. */

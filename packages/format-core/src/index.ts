@@ -1,9 +1,12 @@
 export { canonicalOrder, sortCanonically } from './canonical-order.ts';
 export { type CheckedPartition, checkedPartition, type PartitionObserver } from './checked-partition.ts';
 export { type CopySnapshotOptions, copySnapshot, describeSource } from './copy-snapshot.ts';
+export { type ConfigurationFile, defaultConfiguration } from './default-configuration.ts';
 export { EntryCounter, type EntryCounts, sameCounts, withEnd } from './entry-count.ts';
 export { assertSafeEntryPath } from './entry-path.ts';
+export { fileFault } from './file-fault.ts';
 export type {
+  BackupTrailer,
   Detection,
   FormatCapability,
   FormatContext,
@@ -24,6 +27,7 @@ export type {
 export { FormatError, type FormatErrorCode, type FormatErrorOptions, isFormatError } from './format-error.ts';
 export { assertKnownOptions, booleanOption, listOption, stringOption } from './format-options.ts';
 export { createFormatServices } from './format-services.ts';
+export { isInitFork, mainForkOfInit } from './init-fork.ts';
 export { type CheckedPages, PageCheck } from './page-check.ts';
 export { corruptPageError, type PageFault, PageFaultPolicy } from './page-error.ts';
 export { type PageRunOptions, pageRuns } from './page-runs.ts';
@@ -43,6 +47,9 @@ export type {
   SnapshotPartition,
   Tablespace,
 } from './snapshot.ts';
+export { encodeSnapshotManifest, type WrittenFile } from './snapshot-manifest.ts';
+export { standardDirectories } from './standard-directories.ts';
+export type { OpenStockRedoRequest, StockRedo, StockRedoPage, StockRedoPages } from './stock-redo.ts';
 export {
   VERIFY_FINDINGS_MAX,
   VerifyCollector,

@@ -12,12 +12,21 @@ export interface SnapshotInfo {
   readonly previousRecordLsn?: Lsn;
   /** Postgres' TimeLineID (u32), not Neon's timeline id. */
   readonly timeLineId: number;
-  /** `data_checksum_version` is 1: pages carry valid checksums. */
+  /** `data_checksum_version` is 1: pages carry valid checksums. False also where only the trailer says so. */
   readonly dataChecksums: boolean;
   readonly consistency:
     | { readonly kind: 'consistent' }
-    /** Needs the WAL `[fromLsn, upToLsn)` that its entries carry. */
-    | { readonly kind: 'needs-wal'; readonly fromLsn: Lsn; readonly upToLsn: Lsn };
+    /**
+     * Needs the WAL `[fromLsn, upToLsn)` that its entries carry in `pg_wal/`. Where it ends is known last while the backup is
+     * still being taken.
+     */
+    | {
+        readonly kind: 'needs-wal';
+        readonly fromLsn: Lsn;
+        readonly upToLsn?: Lsn;
+        /** Its `backup_label`, where it is known before the trailer. Never an entry. */
+        readonly backupLabel?: Uint8Array;
+      };
   readonly walSegmentSizeBytes: number;
   readonly blockSizeBytes: number;
   readonly tablespaces: readonly Tablespace[];

@@ -11,6 +11,11 @@ export type VerifyLevel = 'meta' | 'hash' | 'pages';
 
 export interface VerifyContext extends FormatContext {
   readonly level: VerifyLevel;
+  /**
+   * At level `pages`, of a format that holds WAL records: make every page that comes from them by a stock Postgres too
+   * (`services.openStockRedo`) and compare.
+   */
+  readonly comparesRedo?: boolean;
 }
 
 /** Something that is wrong, or that a user should know. */

@@ -13,6 +13,7 @@ export const plugin: FormatPlugin = {
   name: 'neon',
   capability: {
     holdsWal: false,
+    needsPlan: true,
     tablespaces: false,
     majors: NEON_MAJORS,
     reads: true,

@@ -1,4 +1,4 @@
-import { FormatError } from '@neon-snapshot/format-core';
+import { FormatError, fileFault } from '@neon-snapshot/format-core';
 import {
   BLCKSZ,
   CONTROL_FILE_SIZE,
@@ -9,7 +9,6 @@ import {
 } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CONTROL_FILE_PATH, PG_VERSION_PATH } from './data-directory-layout.ts';
-import { fileFault } from './errors.ts';
 import { readObject } from './read-object.ts';
 
 /** `global/pg_control` of a data directory, checked, with the bytes it came from. */

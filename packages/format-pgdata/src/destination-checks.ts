@@ -1,8 +1,7 @@
-import { FormatError, type WriteContext } from '@neon-snapshot/format-core';
+import { FormatError, isInitFork, type WriteContext } from '@neon-snapshot/format-core';
 import { tablespaceVersionDirectory } from '@neon-snapshot/postgres';
 import { isStorageError, type Storage } from '@neon-snapshot/storage-core';
 import { Destination, type DestinationTablespace } from './destination.ts';
-import { isInitFork } from './init-fork.ts';
 import { mapTablespaces } from './tablespace-mapping.ts';
 
 /** Directories, the manifest and what file systems round up. */

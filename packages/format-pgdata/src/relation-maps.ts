@@ -1,8 +1,7 @@
 import { basename, dirname } from 'node:path/posix';
-import { FormatError, type FormatServices } from '@neon-snapshot/format-core';
+import { FormatError, type FormatServices, fileFault } from '@neon-snapshot/format-core';
 import { decodeRelationMap } from '@neon-snapshot/postgres';
 import { readAll } from '@neon-snapshot/storage-core';
-import { fileFault } from './errors.ts';
 import type { SnapshotPlan } from './snapshot-plan.ts';
 import type { SourceFile } from './source-tree.ts';
 import { TaskLimit } from './task-limit.ts';

@@ -1,4 +1,4 @@
-import { FormatError } from '@neon-snapshot/format-core';
+import { FormatError, fileFault } from '@neon-snapshot/format-core';
 import {
   type CheckpointRecord,
   formatLsn,
@@ -12,7 +12,6 @@ import {
 import { readAll } from '@neon-snapshot/storage-core';
 import type { ClusterControl } from './cluster-control.ts';
 import { WAL_DIRECTORY } from './data-directory-layout.ts';
-import { fileFault } from './errors.ts';
 import type { SourceFile, SourceTree } from './source-tree.ts';
 
 /** Where a cleanly stopped cluster ends, and the WAL files that a start needs. */

@@ -1,7 +1,7 @@
+import type { WrittenFile } from '@neon-snapshot/format-core';
 import { releaseChunk } from '@neon-snapshot/format-core';
 import { crc32c } from '@neon-snapshot/postgres';
 import type { Destination } from './destination.ts';
-import type { WrittenFile } from './manifest.ts';
 import type { TaskLimit } from './task-limit.ts';
 
 const BATCH_SIZE_MAX_BYTES = 1024 * 1024;

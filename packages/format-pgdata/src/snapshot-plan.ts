@@ -1,5 +1,10 @@
 import { dirname } from 'node:path/posix';
-import { FormatError, type SnapshotFeatures, sortCanonically } from '@neon-snapshot/format-core';
+import {
+  FormatError,
+  type SnapshotFeatures,
+  sortCanonically,
+  standardDirectories,
+} from '@neon-snapshot/format-core';
 import {
   BLCKSZ,
   type ControlFile,
@@ -12,7 +17,6 @@ import {
 import {
   isExcludedPath,
   isInDatabaseDirectory,
-  standardDirectories,
   TABLESPACE_DIRECTORY,
   WAL_DIRECTORY,
 } from './data-directory-layout.ts';

@@ -1,13 +1,19 @@
 import {
   assertKnownOptions,
+  defaultConfiguration,
+  encodeSnapshotManifest,
   type FileEntry,
   FormatError,
+  fileFault,
+  mainForkOfInit,
   releaseChunk,
   type SnapshotPartition,
   type SnapshotTrailer,
   type SnapshotWriter,
+  standardDirectories,
   type WriteContext,
   type WriteResult,
+  type WrittenFile,
 } from '@neon-snapshot/format-core';
 import {
   assertPostgresMajor,
@@ -17,13 +23,9 @@ import {
   formatLsn,
 } from '@neon-snapshot/postgres';
 import type { PutBody } from '@neon-snapshot/storage-core';
-import { CONTROL_FILE_PATH, MANIFEST_PATH, standardDirectories } from './data-directory-layout.ts';
-import { defaultConfiguration } from './default-configuration.ts';
+import { BACKUP_LABEL_PATH, CONTROL_FILE_PATH, MANIFEST_PATH } from './data-directory-layout.ts';
 import type { Destination } from './destination.ts';
 import { openDestination } from './destination-checks.ts';
-import { fileFault } from './errors.ts';
-import { mainForkOfInit } from './init-fork.ts';
-import { encodeManifest, type WrittenFile } from './manifest.ts';
 import { WRITE_OPTIONS } from './options.ts';
 import { SmallFileWriter } from './small-file-writer.ts';
 import { TaskLimit } from './task-limit.ts';
@@ -87,7 +89,10 @@ class DataDirectoryWriter implements SnapshotWriter {
       crc: crc32c(trailer.controlFile),
     });
     const { info } = this.#context.source;
-    await this.#put(MANIFEST_PATH, encodeManifest({ info, controlFile, files: [...this.#written, control] }));
+    const { backup } = trailer;
+    if (backup !== undefined) await this.#writeWhole(BACKUP_LABEL_PATH, backup.label);
+    const files = [...this.#written, control];
+    await this.#put(MANIFEST_PATH, encodeSnapshotManifest({ info, controlFile, backup, files }));
     await this.#destination.sync();
     await this.#put(CONTROL_FILE_PATH, trailer.controlFile);
     await this.#destination.sync();
@@ -208,10 +213,14 @@ class DataDirectoryWriter implements SnapshotWriter {
     for (const { path, text } of defaultConfiguration(controlFile)) {
       if (this.#claimed.has(path)) continue;
       this.#context.services.warn(`the snapshot has no ${path}; a plain one was written`);
-      const bytes = new TextEncoder().encode(text);
-      await this.#put(path, bytes);
-      this.#written.push(this.#record(path, { sizeBytes: bytes.length, crc: crc32c(bytes) }));
+      await this.#writeWhole(path, new TextEncoder().encode(text));
     }
+  }
+
+  async #writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+    this.#claim(path);
+    await this.#put(path, bytes);
+    this.#written.push(this.#record(path, { sizeBytes: bytes.length, crc: crc32c(bytes) }));
   }
 
   #decodeControlFile(bytes: Uint8Array): ControlFile {

@@ -86,7 +86,7 @@ function infoLines(info: SnapshotInfo): string[] {
   const state =
     consistency.kind === 'consistent'
       ? 'consistent'
-      : `needs WAL from ${formatLsn(consistency.fromLsn)} up to ${formatLsn(consistency.upToLsn)}`;
+      : `needs WAL from ${formatLsn(consistency.fromLsn)} up to ${formatLsn(consistency.upToLsn ?? info.lsn)}`;
   return [
     `Postgres     ${info.postgresMajor}, system identifier ${info.systemIdentifier}`,
     `ends at      ${formatLsn(info.lsn)} on TimeLineID ${info.timeLineId}, ${state}`,

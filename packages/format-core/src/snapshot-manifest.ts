@@ -1,4 +1,3 @@
-import type { SnapshotInfo } from '@neon-snapshot/format-core';
 import {
   BackupManifestWriter,
   type ControlFile,
@@ -7,7 +6,8 @@ import {
   type ManifestWalRange,
   manifestVersionOf,
 } from '@neon-snapshot/postgres';
-import { MANIFEST_PATH, WAL_DIRECTORY } from './data-directory-layout.ts';
+import type { SnapshotTrailer } from './format.ts';
+import type { SnapshotInfo } from './snapshot.ts';
 
 /** A file that was written, as the manifest lists it. */
 export interface WrittenFile {
@@ -17,10 +17,12 @@ export interface WrittenFile {
   readonly crc32c: number;
 }
 
-/** The `backup_manifest` of a data directory: its files by path, without WAL and the manifest itself, as the server makes it. */
-export function encodeManifest(options: {
+/** The `backup_manifest` of a snapshot: its files by path, without WAL and the manifest itself, as the server makes it. */
+export function encodeSnapshotManifest(options: {
   readonly info: SnapshotInfo;
   readonly controlFile: ControlFile;
+  /** Of a base backup that needs WAL. */
+  readonly backup?: SnapshotTrailer['backup'];
   readonly files: readonly WrittenFile[];
 }): Uint8Array {
   const { info, controlFile } = options;
@@ -31,11 +33,11 @@ export function encodeManifest(options: {
   const listed = options.files.filter(({ path }) => isListed(path));
   for (const file of listed.toSorted((a, b) => (a.path < b.path ? -1 : 1)))
     writer.addFile(manifestFile(file));
-  return writer.finish([walRange(info, controlFile)]);
+  return writer.finish(options.backup?.walRanges ?? [walRange(info, controlFile)]);
 }
 
 function isListed(path: string): boolean {
-  return path !== MANIFEST_PATH && !path.startsWith(`${WAL_DIRECTORY}/`);
+  return path !== 'backup_manifest' && !path.startsWith('pg_wal/');
 }
 
 function manifestFile(file: WrittenFile): ManifestFile {
@@ -48,7 +50,7 @@ function manifestFile(file: WrittenFile): ManifestFile {
 function walRange(info: SnapshotInfo, controlFile: ControlFile): ManifestWalRange {
   const { timeLineId, consistency } = info;
   if (consistency.kind === 'needs-wal') {
-    return { timeLineId, startLsn: consistency.fromLsn, endLsn: consistency.upToLsn };
+    return { timeLineId, startLsn: consistency.fromLsn, endLsn: consistency.upToLsn ?? info.lsn };
   }
   return { timeLineId, startLsn: controlFile.checkPoint, endLsn: info.lsn };
 }

@@ -1,5 +1,5 @@
-import { FormatError, type FormatErrorCode } from '@neon-snapshot/format-core';
 import { isPostgresFormatError, type PostgresFormatErrorCode } from '@neon-snapshot/postgres';
+import { FormatError, type FormatErrorCode } from './format-error.ts';
 
 const CODE_OF: Readonly<Record<PostgresFormatErrorCode, FormatErrorCode>> = {
   POSTGRES_TRUNCATED: 'FORMAT_TRUNCATED',
