@@ -1,2 +1,21 @@
+export {
+  type FallbackOptions,
+  type FallbackRequest,
+  type RedoFallback,
+  redoPageWithFallback,
+} from './redo/redo-fallback.ts';
 export { createTimelineRedo, type PageState, redoPage, redoValue } from './redo/redo-records.ts';
-export { createValueRedo } from './redo/value-redo.ts';
+export { createValueRedo, type ValueRedoOptions } from './redo/value-redo.ts';
+export {
+  isTimelineError,
+  TimelineError,
+  type TimelineErrorCode,
+  type TimelineErrorContext,
+  type TimelineErrorOptions,
+  type TimelineOperation,
+} from './timeline-error.ts';
+export {
+  type StreamedWalRecord,
+  WalStreamDecoder,
+  type WalStreamDecoderOptions,
+} from './wal/wal-stream-decoder.ts';

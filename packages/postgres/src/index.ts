@@ -125,6 +125,7 @@ export {
 export {
   decodeWalPageHeader,
   encodeWalPageHeader,
+  findWalPageFault,
   WAL_LONG_HEADER_SIZE,
   WAL_PAGE_FLAG,
   WAL_PAGE_SIZE,
