@@ -1,0 +1,51 @@
+export { type ConnectPqOptions, connectPq } from './client/connect-pq.ts';
+export { isConnectionString } from './client/conninfo.ts';
+export type { CopyBoth } from './client/copy-both.ts';
+export {
+  type PqConfig,
+  type PqConfigOptions,
+  type PqReplicationMode,
+  type PqTlsMode,
+  resolvePqConfig,
+} from './client/pq-config.ts';
+export type { PqCommandOptions, PqConnection } from './client/pq-connection.ts';
+export type { PqResult } from './client/simple-query.ts';
+export {
+  isPqError,
+  PqError,
+  type PqErrorCode,
+  type PqErrorContext,
+  type PqErrorOptions,
+  type PqServerFields,
+} from './pq-error.ts';
+export type { BaseBackup } from './replication/base-backup.ts';
+export type { BaseBackupOptions, ServerCompression } from './replication/base-backup-command.ts';
+export type {
+  BaseBackupArchive,
+  BaseBackupManifest,
+  BaseBackupPart,
+  BaseBackupTablespace,
+  WalPosition,
+} from './replication/base-backup-part.ts';
+export type {
+  CreateSlotOptions,
+  ReplicationSlot,
+  SystemIdentification,
+  TimelineHistoryFile,
+} from './replication/replication-commands.ts';
+export {
+  decodeWalMessage,
+  encodeStandbyStatus,
+  encodeWalData,
+  encodeWalKeepalive,
+  type StandbyStatus,
+  type WalData,
+  type WalKeepalive,
+} from './replication/wal-messages.ts';
+export type {
+  StartPhysicalReplicationOptions,
+  WalMessage,
+  WalStream,
+  WalTimelineEnd,
+} from './replication/wal-stream.ts';
+export type { PqColumn } from './row-codec.ts';

@@ -1,0 +1,56 @@
+import type { ClientWire } from '../client/client-wire.ts';
+import { BACKEND, COPY } from '../message-types.ts';
+import type { BackupPartSource, BaseBackupPart, BaseBackupTablespace } from './base-backup-part.ts';
+
+const OPERATION = 'base backup';
+
+export interface ArchivesOfSeveralCopiesOptions {
+  readonly wire: ClientWire;
+  readonly tablespaces: readonly BaseBackupTablespace[];
+  readonly manifest: boolean;
+}
+
+/** Framing of 14: one CopyOut for each row of the tablespace list, in its order, then one for the manifest. */
+export class ArchivesOfSeveralCopies implements BackupPartSource {
+  readonly #wire: ClientWire;
+  readonly #left: (BaseBackupTablespace | 'manifest')[];
+  #current: AsyncGenerator<Uint8Array, void, void> | undefined;
+
+  constructor(options: ArchivesOfSeveralCopiesOptions) {
+    this.#wire = options.wire;
+    this.#left = [...options.tablespaces, ...(options.manifest ? ['manifest' as const] : [])];
+  }
+
+  async nextPart(): Promise<BaseBackupPart | undefined> {
+    await this.#readOver();
+    const next = this.#left.shift();
+    if (next === undefined) return undefined;
+    await this.#wire.expect(BACKEND.CopyOutResponse, OPERATION);
+    this.#current = this.#data();
+    const data = once(this.#current);
+    if (next === 'manifest') return { kind: 'manifest', data };
+    const { oid, location } = next;
+    return { kind: 'archive', name: `${oid ?? 'base'}.tar`, tablespaceOid: oid, location, data };
+  }
+
+  async #readOver(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined) return;
+    for (let step = await current.next(); !step.done; step = await current.next());
+    this.#current = undefined;
+  }
+
+  async *#data(): AsyncGenerator<Uint8Array, void, void> {
+    for (;;) {
+      const frame = await this.#wire.read(OPERATION);
+      if (frame.type === COPY.Done) return;
+      if (frame.type !== COPY.Data) throw this.#wire.unexpected(frame, OPERATION);
+      yield frame.body;
+    }
+  }
+}
+
+/** An iterable over a generator that a `break` does not finish, so that the rest can be read over. */
+export function once(generator: AsyncGenerator<Uint8Array, void, void>): AsyncIterable<Uint8Array> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => generator.next() }) };
+}
