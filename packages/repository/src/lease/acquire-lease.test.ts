@@ -19,7 +19,7 @@ function setUp(plan: readonly PlannedFault[] = []) {
   const inner = createMemoryStorage();
   const storage = createFaultyStorage(inner, { plan });
   const clock = createManualClock(new Date('2026-11-24T10:00:00Z'));
-  const acquire = (options: { takeOver?: boolean; waitMaxMs?: number } = {}) =>
+  const acquire = (options: { takeOver?: boolean; waitMaxMs?: number; onExpiry?: 'lose' | 'wait' } = {}) =>
     acquireLease({ storage, directory: DIRECTORY, command: 'neon init', clock, ...options });
   return { inner, storage, clock, acquire };
 }
@@ -191,6 +191,68 @@ describe('a storage that fails', () => {
     await clock.advance(60_000);
     expect(storage.pendingFaults()).toEqual([]);
     expect(lease.signal.aborted).toBe(false);
+  });
+});
+
+describe('a lease that outlives its expiry', () => {
+  const outage = (from: number, to: number): PlannedFault[] =>
+    Array.from({ length: to - from }, (_, index) => ({
+      verb: 'put' as const,
+      nth: from + index,
+      fault: { kind: 'error' } as const,
+    }));
+
+  test('goes on once the storage answers again', async () => {
+    const { acquire, clock, storage } = setUp(outage(2, 92));
+    await using lease = await acquire({ onExpiry: 'wait' });
+    await clock.advance(80_000);
+    expect([lease.signal.aborted, lease.isExpired]).toEqual([false, true]);
+    await clock.advance(30_000);
+    expect([lease.signal.aborted, lease.isExpired]).toEqual([false, false]);
+    expect(storage.pendingFaults()).toEqual([]);
+    await lease.assertHeld();
+    await lease.verify();
+  });
+
+  test('ends when somebody took it meanwhile, and says who', async () => {
+    const { acquire, clock, inner } = setUp(outage(2, 62));
+    const first = await acquire({ onExpiry: 'wait' });
+    await clock.advance(50_000);
+    const options = { storage: inner, directory: DIRECTORY, command: 'neon start', clock };
+    await using second = await acquireLease(options);
+    await clock.advance(20_000);
+    expect(second.generation).toBe(2);
+    expect(first.signal.reason).toMatchObject({
+      code: 'REPOSITORY_LEASE_LOST',
+      message: expect.stringContaining('neon start'),
+    });
+    await expect(first.assertHeld()).rejects.toMatchObject({ code: 'REPOSITORY_LEASE_LOST' });
+  });
+});
+
+describe('verifying a lease', () => {
+  test('finds a take-over without waiting for a renewal', async () => {
+    const { acquire } = setUp();
+    const first = await acquire();
+    await first.verify();
+    await using second = await acquire({ takeOver: true });
+    await expect(first.verify()).rejects.toMatchObject({ code: 'REPOSITORY_LEASE_LOST' });
+    expect(first.signal.aborted).toBe(true);
+    await second.verify();
+  });
+
+  test('finds that the object was deleted', async () => {
+    const { acquire, inner } = setUp();
+    const lease = await acquire();
+    await inner.delete([KEY]);
+    await expect(lease.verify()).rejects.toMatchObject({ code: 'REPOSITORY_LEASE_LOST' });
+  });
+
+  test('passes on what the storage fails with and keeps the lease', async () => {
+    const { acquire } = setUp([{ verb: 'get', nth: 2, fault: { kind: 'error' } }]);
+    await using lease = await acquire();
+    await expect(lease.verify()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    await lease.verify();
   });
 });
 

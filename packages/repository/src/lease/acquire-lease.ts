@@ -24,6 +24,12 @@ export interface AcquireLeaseOptions {
   readonly takeOver?: boolean;
   /** How long to wait for a living holder. Default 0. */
   readonly waitMaxMs?: number;
+  /**
+   * What becomes of a holding that could not be renewed in time. `lose`: it ends. `wait`: it goes on being renewed, and counts again
+   * as soon as the storage grants that, which it does only where nobody took it; for a holder that publishes nothing without
+   * `assertHeld` before or `verify` after. Default `lose`.
+   */
+  readonly onExpiry?: 'lose' | 'wait';
   readonly clock?: LeaseClock;
   readonly signal?: AbortSignal | undefined;
 }
@@ -61,7 +67,10 @@ export async function acquireLease(options: AcquireLeaseOptions): Promise<Writer
       continue;
     }
     const outcome = await object.put(decision.record, { expected: found, signal });
-    if (outcome.kind === 'stored') return new HeldWriterLease({ object, clock, stored: outcome.stored });
+    if (outcome.kind === 'stored') {
+      const outlivesExpiry = options.onExpiry === 'wait';
+      return new HeldWriterLease({ object, clock, stored: outcome.stored, outlivesExpiry });
+    }
     // A holder that has just renewed is looked at again; of two that take over, only the first does.
     const faster = outcome.found?.record;
     if (options.takeOver === true && faster !== undefined && !isSame(faster, found?.record))

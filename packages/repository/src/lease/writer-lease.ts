@@ -2,7 +2,7 @@ import { isRepositoryError, type RepositoryError } from '../repository-error.ts'
 import type { LeaseClock } from './lease-clock.ts';
 import { expiredError, lostError } from './lease-errors.ts';
 import type { LeaseObject, StoredLease } from './lease-object.ts';
-import { isExpired, RENEWAL_INTERVAL_MS, released, renewed } from './lease-state.ts';
+import { isExpired, isSameHolding, RENEWAL_INTERVAL_MS, released, renewed } from './lease-state.ts';
 
 /** How soon a renewal that failed is tried again. */
 const RENEWAL_RETRY_MS = 1_000;
@@ -12,13 +12,23 @@ const RELEASE_ATTEMPTS_MAX = 2;
 export interface WriterLease extends AsyncDisposable {
   /** Goes into the names of everything that its holder writes: higher than that of every earlier holder. */
   readonly generation: number;
-  /** Fires, with a `REPOSITORY_LEASE_LOST` as reason, once somebody else holds the lease or it could not be renewed in time. */
+  /**
+   * Fires, with a `REPOSITORY_LEASE_LOST` as reason, once somebody else holds the lease, or it could not be renewed in time and
+   * was not to outlive that.
+   */
   readonly signal: AbortSignal;
+  /** By the own clock: others may take it now. A renewal that succeeds makes it good again. */
+  readonly isExpired: boolean;
   /**
    * Renews, which the storage grants to nobody but the holder. To be called right before anything is published: the lease is
    * then good for its full duration. Rejects with `REPOSITORY_LEASE_LOST`, or the `StorageError` that leaves it open.
    */
   assertHeld(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * Reads the lease. When it resolves, what was put before the call is seen by every later holder, since that one looks at the
+   * storage only after it has taken the lease. Rejects as `assertHeld`.
+   */
+  verify(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /**
    * Ends the holding; the next one need not wait. The record stays for its generation, unless it is to be forgotten
    * because nothing is left there that carries one. A lost lease is left alone. Idempotent; never rejects, since
@@ -35,6 +45,7 @@ export class HeldWriterLease implements WriterLease {
   readonly #lost = new AbortController();
   readonly #ended = new AbortController();
   readonly #renewals: Promise<void>;
+  readonly #outlivesExpiry: boolean;
   #stored: StoredLease;
   /** Puts of the one object follow each other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -43,7 +54,9 @@ export class HeldWriterLease implements WriterLease {
     readonly object: LeaseObject;
     readonly clock: LeaseClock;
     readonly stored: StoredLease;
+    readonly outlivesExpiry: boolean;
   }) {
+    this.#outlivesExpiry = parts.outlivesExpiry;
     this.#object = parts.object;
     this.#clock = parts.clock;
     this.#stored = parts.stored;
@@ -55,8 +68,16 @@ export class HeldWriterLease implements WriterLease {
     return this.#lost.signal;
   }
 
+  get isExpired(): boolean {
+    return isExpired(this.#stored.record, this.#clock.now());
+  }
+
   assertHeld(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     return this.#inTurn(() => this.#renew(options.signal));
+  }
+
+  verify(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return this.#inTurn(() => this.#verify(options.signal));
   }
 
   async release({ forget = false }: { readonly forget?: boolean } = {}): Promise<void> {
@@ -84,9 +105,8 @@ export class HeldWriterLease implements WriterLease {
         waitMs = RENEWAL_INTERVAL_MS;
       } catch (error) {
         waitMs = RENEWAL_RETRY_MS;
-        const { record } = this.#stored;
-        if (!this.#ended.signal.aborted && isExpired(record, this.#clock.now()))
-          this.#lose(expiredError(this.#object.place, record, error));
+        if (this.#ended.signal.aborted || this.#outlivesExpiry || !this.isExpired) continue;
+        this.#lose(expiredError(this.#object.place, this.#stored.record, error));
       }
     }
   }
@@ -98,12 +118,16 @@ export class HeldWriterLease implements WriterLease {
       expected: this.#stored,
       signal,
     });
-    if (outcome.kind === 'conflict') {
-      this.#lose(lostError(this.#object.place, { own, found: outcome.found?.record }));
-      this.#throwIfLost();
-      return;
-    }
+    if (outcome.kind === 'conflict') return this.#loseTo(outcome.found);
     this.#stored = outcome.stored;
+  }
+
+  async #verify(signal: AbortSignal | undefined): Promise<void> {
+    this.#throwIfLost();
+    const found = await this.#object.read({ signal });
+    if (found === undefined || !isSameHolding(found.record, this.#stored.record)) return this.#loseTo(found);
+    // A renewal whose answer was lost may have made another version.
+    this.#stored = found;
   }
 
   async #putReleased(): Promise<void> {
@@ -121,6 +145,12 @@ export class HeldWriterLease implements WriterLease {
   async #forget(): Promise<void> {
     await this.#renew(undefined);
     await this.#object.delete();
+  }
+
+  #loseTo(found: StoredLease | undefined): void {
+    const own = this.#stored.record;
+    this.#lose(lostError(this.#object.place, { own, found: found?.record }));
+    this.#throwIfLost();
   }
 
   #lose(error: RepositoryError): void {
