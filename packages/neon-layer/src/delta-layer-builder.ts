@@ -1,5 +1,4 @@
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
-import { encodePlainBlob } from './blob.ts';
 import { assertKey, compareKeys, KEY_SIZE, keyToHex } from './key.ts';
 import { type BuiltLayer, invalidArgument, LayerAssembly } from './layer-assembly.ts';
 import { BLOCK_SIZE, DELTA_KEY_SIZE, DELTA_OFFSET_MAX } from './layer-format.ts';
@@ -43,18 +42,15 @@ export class DeltaLayerBuilder {
     return this.#assembly.offset - BLOCK_SIZE;
   }
 
-  append({ key, lsn, value, willInit }: DeltaEntry): void {
-    const { keyStart, lsnStart } = this.#options;
-    if (compareKeys(assertKey(key), keyStart) < 0 || lsn < lsnStart) {
-      throw invalidArgument(`${keyToHex(key)} at ${formatLsn(lsn)} lies before the layer's range.`);
-    }
-    const offset = this.#assembly.offset;
-    if (offset > DELTA_OFFSET_MAX) throw invalidArgument('A delta layer is too large to index.');
-    this.#key.set(key);
-    this.#keyView.setBigUint64(KEY_SIZE, lsn);
-    this.#assembly.index(this.#key, offset * 2 + (willInit ? 1 : 0));
-    this.#assembly.addBytes(encodePlainBlob(value));
-    if (lsn > this.#lsnLast) this.#lsnLast = lsn;
+  append(entry: DeltaEntry): void {
+    this.#index(entry);
+    this.#assembly.addValue(entry.value);
+  }
+
+  /** Appends a value as another layer stores it: `value` is the stored blob, header included. Copied. */
+  appendStored(entry: DeltaEntry): void {
+    this.#index(entry);
+    this.#assembly.addCopy(entry.value);
   }
 
   /** The file; both ends are exclusive. */
@@ -70,5 +66,18 @@ export class DeltaLayerBuilder {
       lsnStart,
       lsnEnd,
     });
+  }
+
+  #index({ key, lsn, willInit }: DeltaEntry): void {
+    const { keyStart, lsnStart } = this.#options;
+    if (compareKeys(assertKey(key), keyStart) < 0 || lsn < lsnStart) {
+      throw invalidArgument(`${keyToHex(key)} at ${formatLsn(lsn)} lies before the layer's range.`);
+    }
+    const offset = this.#assembly.offset;
+    if (offset > DELTA_OFFSET_MAX) throw invalidArgument('A delta layer is too large to index.');
+    this.#key.set(key);
+    this.#keyView.setBigUint64(KEY_SIZE, lsn);
+    this.#assembly.index(this.#key, offset * 2 + (willInit ? 1 : 0));
+    if (lsn > this.#lsnLast) this.#lsnLast = lsn;
   }
 }

@@ -94,6 +94,21 @@ describe('DeltaLayerBuilder', () => {
     expect(sha256(layer.chunks)).toBe('48956998e92dba4a68bdc36a8a05e97b24b3a0d457867bbc254bf5ac9b64e8b4');
   });
 
+  it('takes values as another layer stores them', () => {
+    const made = new DeltaLayerBuilder(options);
+    const copied = new DeltaLayerBuilder(options);
+    for (let i = 0; i < 100; i += 1) {
+      // Some are larger than the buffers that small ones share.
+      const value = new Uint8Array(i % 10 === 9 ? 300_000 : i * 50).fill(i);
+      const entry = { key: relBlockKey(TAG, i), lsn: lsn(0x14aeb90n), willInit: true };
+      made.append({ ...entry, value });
+      copied.appendStored({ ...entry, value: encodePlainBlob(value) });
+    }
+    expect(copied.storedBytes).toBe(made.storedBytes);
+    const end = { keyEnd: KEY_MAX, lsnEnd: lsn(0x14aec81n) };
+    expect(sha256(copied.finish(end).chunks)).toBe(sha256(made.finish(end).chunks));
+  });
+
   it('refuses entries outside of its ranges', () => {
     const builder = new DeltaLayerBuilder(options);
     const entry = { key: relSizeKey(TAG), lsn: lsn(0x14aeb90n), value: image, willInit: true };
