@@ -25,8 +25,8 @@ export async function runRedo(options: BenchOptions): Promise<string> {
   const work = makeRedoWal(place);
   const rounds = Array.from({ length: options.rounds }, () => ({
     stock: replayWithStock(work, place),
-    one: script<Replay>('measure-replay.ts', [directory, '0']),
-    two: script<Replay>('measure-replay.ts', [directory, '2']),
+    one: replay(directory, 0),
+    two: replay(directory, 2),
   }));
   const median = (pick: (round: (typeof rounds)[number]) => number) =>
     rounds.map(pick).sort((a, b) => a - b)[Math.floor((rounds.length - 1) / 2)] ?? 0;
@@ -60,6 +60,13 @@ export async function runRedo(options: BenchOptions): Promise<string> {
     `- peak memory of two workers: ${peak.toFixed(0)} MiB`,
     `- a page from ${page.records} records (${page.pages} pages): p50 ${page.p50.toFixed(0)} µs, p90 ${page.p90.toFixed(0)} µs`,
   ].join('\n');
+}
+
+/** With the built packages, as users run them. */
+function replay(directory: string, workers: number): Replay {
+  const argv = [path.join(import.meta.dirname, 'redo-replay.ts'), directory, String(workers)];
+  // Ours to parse: the script prints exactly this.
+  return JSON.parse(execFileSync(process.execPath, argv, { encoding: 'utf8' })) as Replay;
 }
 
 function script<T>(name: string, args: readonly string[]): T {

@@ -12,8 +12,8 @@ export interface RedoWal {
 
 type Place = { readonly directory: string; readonly user: BenchUser | undefined };
 
-const SCALE = 5;
-const TRANSACTIONS_PER_CLIENT = 30_000;
+const SCALE = 10;
+const TRANSACTIONS_PER_CLIENT = 100_000;
 
 const SETTINGS =
   '-c listen_addresses= -c max_wal_size=20GB -c wal_keep_size=10GB -c wal_recycle=off -c checkpoint_timeout=1d -c fsync=off -c synchronous_commit=off -c autovacuum=off -c shared_buffers=512MB';
@@ -23,12 +23,12 @@ const TABLES = `CREATE TABLE mixed (id int PRIMARY KEY, a text, b text, t timest
 CREATE INDEX ON mixed (a); CREATE INDEX ON mixed (n); CREATE INDEX ON mixed USING gin (j); CREATE INDEX ON mixed USING brin (t); CREATE INDEX ON mixed USING hash (n);`;
 
 const MIXED_WORK = [
-  `INSERT INTO mixed SELECT g, md5(g::text), repeat(chr(97 + g % 26), g % 90), now(), g * 0.5, jsonb_build_object('k', g % 1000), g % 5000 FROM generate_series(1, 40000) g`,
+  `INSERT INTO mixed SELECT g, md5(g::text), repeat(chr(97 + g % 26), g % 90), now(), g * 0.5, jsonb_build_object('k', g % 1000), g % 5000 FROM generate_series(1, 120000) g`,
   `UPDATE mixed SET b = b || 'x' WHERE id % 3 = 0`,
   `UPDATE mixed SET n = n + 1 WHERE id % 7 = 0`,
   `DELETE FROM mixed WHERE id % 5 = 0`,
   'VACUUM mixed',
-  `INSERT INTO mixed SELECT g, md5(g::text), repeat(chr(97 + g % 26), g % 60), now(), g * 0.5, jsonb_build_object('k', g % 1000), g % 5000 FROM generate_series(100001, 120000) g`,
+  `INSERT INTO mixed SELECT g, md5(g::text), repeat(chr(97 + g % 26), g % 60), now(), g * 0.5, jsonb_build_object('k', g % 1000), g % 5000 FROM generate_series(200001, 260000) g`,
   'VACUUM FREEZE mixed',
 ];
 

@@ -14,37 +14,35 @@ const NATIVE_SIZE_MIN = 512;
 const TABLES = makeTables();
 
 /** CRC-32C of the whole record (of at least 24 bytes) that lies at `offset`. */
-export function walRecordCrcAt(bytes: Uint8Array, offset: number, length: number): number {
+export function walRecordCrcAt(view: DataView, offset: number, length: number): number {
   const content = offset + CONTENT_OFFSET;
-  const end = offset + length;
   const crc =
-    length < NATIVE_SIZE_MIN ? crcOf(-1, bytes, content, end) : ~crc32c(bytes.subarray(content, end));
-  return ~crcOf(crc, bytes, offset, offset + WAL_RECORD_CRC_OFFSET) >>> 0;
+    length < NATIVE_SIZE_MIN
+      ? crcOf(-1, view, content, offset + length)
+      : ~crc32c(new Uint8Array(view.buffer, view.byteOffset + content, length - CONTENT_OFFSET));
+  return ~crcOf(crc, view, offset, offset + WAL_RECORD_CRC_OFFSET) >>> 0;
 }
 
 /** Slicing by 8. `crc` goes in and comes out without the final xor. */
-function crcOf(crc: number, bytes: Uint8Array, start: number, end: number): number {
+function crcOf(crc: number, view: DataView, start: number, end: number): number {
   const tables = TABLES;
   let value = crc;
   let at = start;
   for (const last = end - 8; at <= last; at += 8) {
-    value ^=
-      (bytes[at] as number) |
-      ((bytes[at + 1] as number) << 8) |
-      ((bytes[at + 2] as number) << 16) |
-      ((bytes[at + 3] as number) << 24);
+    const low = value ^ view.getInt32(at, true);
+    const high = view.getInt32(at + 4, true);
     value =
-      (tables[1792 + (value & 0xff)] as number) ^
-      (tables[1536 + ((value >>> 8) & 0xff)] as number) ^
-      (tables[1280 + ((value >>> 16) & 0xff)] as number) ^
-      (tables[1024 + (value >>> 24)] as number) ^
-      (tables[768 + (bytes[at + 4] as number)] as number) ^
-      (tables[512 + (bytes[at + 5] as number)] as number) ^
-      (tables[256 + (bytes[at + 6] as number)] as number) ^
-      (tables[bytes[at + 7] as number] as number);
+      (tables[1792 + (low & 0xff)] as number) ^
+      (tables[1536 + ((low >>> 8) & 0xff)] as number) ^
+      (tables[1280 + ((low >>> 16) & 0xff)] as number) ^
+      (tables[1024 + (low >>> 24)] as number) ^
+      (tables[768 + (high & 0xff)] as number) ^
+      (tables[512 + ((high >>> 8) & 0xff)] as number) ^
+      (tables[256 + ((high >>> 16) & 0xff)] as number) ^
+      (tables[high >>> 24] as number);
   }
   for (; at < end; at++) {
-    value = (tables[(value ^ (bytes[at] as number)) & 0xff] as number) ^ (value >>> 8);
+    value = (tables[(value ^ view.getUint8(at)) & 0xff] as number) ^ (value >>> 8);
   }
   return value;
 }

@@ -25,6 +25,8 @@ export interface WalSource {
   readonly systemIdentifier?: bigint;
   /** A segment's bytes (whole pages; may be cut short), or `undefined` where there are none. Called once per move. */
   readonly segment: (segno: number) => Uint8Array | undefined;
+  /** Takes back what `segment` gave, to use it for another one. Only a reader that hands out no views of it may do so. */
+  readonly recycle?: (segment: Uint8Array) => void;
 }
 
 export interface WalRecord {

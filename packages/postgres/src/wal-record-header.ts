@@ -47,7 +47,8 @@ export function decodeXLogRecordHeader(bytes: Uint8Array): XLogRecordHeader {
 
 /** CRC-32C of a whole record whose length is right. */
 export function walRecordCrc(record: Uint8Array): number {
-  return walRecordCrcAt(record, 0, record.length);
+  const view = new DataView(record.buffer, record.byteOffset, record.length);
+  return walRecordCrcAt(view, 0, record.length);
 }
 
 /** A record of `content` with its CRC; `totalLength` is made from the content. */

@@ -1,6 +1,6 @@
 /** Defragmentation of bufpage.c. Bytes of the free space between pd_lower and pd_upper stay as Postgres leaves them. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { align8, copyBytes, setU32, u32 } from '../bytes.ts';
+import { align8, copyBytes, u32, viewOf } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 import {
   assertSaneHeader,
@@ -31,12 +31,13 @@ import {
 export function repairFragmentation(page: Uint8Array, dropsLinePointers: boolean): void {
   assertSaneHeader(page);
   const count = maxOffsetNumber(page);
+  const view = viewOf(page);
   let lastUsed = 0;
   let unused = 0;
   for (let offset = 1; offset <= count; offset++) {
-    if (lpFlags(u32(page, linePointerPlace(offset))) !== LP_UNUSED) lastUsed = offset;
+    if (lpFlags(view.getUint32(linePointerPlace(offset), true)) !== LP_UNUSED) lastUsed = offset;
     else {
-      setU32(page, linePointerPlace(offset), 0);
+      view.setUint32(linePointerPlace(offset), 0, true);
       unused++;
     }
   }
@@ -68,14 +69,18 @@ const packed = new Uint8Array(BLCKSZ);
 export function packItems(page: Uint8Array, count: number): void {
   const oldUpper = pdUpper(page);
   const special = pdSpecial(page);
-  copyBytes(packed, oldUpper, page, oldUpper, special - oldUpper);
+  const lower = pdLower(page);
+  const view = viewOf(page);
+  // Where each item lies below the one before, as on most heap pages, none is moved over one that is still to be moved.
+  const source = areItemsDescending(view, count) ? page : packed;
+  if (source === packed) copyBytes(packed, oldUpper, page, oldUpper, special - oldUpper);
   let upper = special;
   // Items that lie next to each other are copied in one go: those from `runStart` on belong at `upper`.
   let runStart = special;
   let runEnd = special;
   for (let offset = 1; offset <= count; offset++) {
     const place = linePointerPlace(offset);
-    const lp = u32(page, place);
+    const lp = view.getUint32(place, true);
     if (lpLength(lp) === 0) continue;
     const start = lpOffset(lp);
     const length = align8(lpLength(lp));
@@ -83,16 +88,27 @@ export function packItems(page: Uint8Array, count: number): void {
       throw invalidPage(`item ${offset} has offset ${start} and length ${lpLength(lp)}`);
     }
     if (start + length !== runStart) {
-      if (upper !== runStart) copyBytes(page, upper, packed, runStart, runEnd - runStart);
+      if (upper !== runStart) copyBytes(page, upper, source, runStart, runEnd - runStart);
       runEnd = start + length;
     }
     runStart = start;
     upper -= length;
-    if (upper < pdLower(page)) throw invalidPage('items overlap');
-    setU32(page, place, moveLinePointer(lp, upper));
+    if (upper < lower) throw invalidPage('items overlap');
+    view.setUint32(place, moveLinePointer(lp, upper), true);
   }
-  if (upper !== runStart) copyBytes(page, upper, packed, runStart, runEnd - runStart);
+  if (upper !== runStart) copyBytes(page, upper, source, runStart, runEnd - runStart);
   setPdUpper(page, upper);
+}
+
+function areItemsDescending(view: DataView, count: number): boolean {
+  let before = BLCKSZ;
+  for (let offset = 1; offset <= count; offset++) {
+    const lp = view.getUint32(linePointerPlace(offset), true);
+    if (lpLength(lp) === 0) continue;
+    if (lpOffset(lp) + align8(lpLength(lp)) > before) return false;
+    before = lpOffset(lp);
+  }
+  return true;
 }
 
 function isUnused(page: Uint8Array, offset: number): boolean {

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   BLCKSZ,
@@ -55,13 +55,31 @@ export interface WalDirectory {
 /** The segments of one timeline in a directory. */
 export function walOfDirectory(wal: WalDirectory): WalSource {
   const { directory, major, timeLineId, segmentSize, systemIdentifier } = wal;
+  const spare: Uint8Array<ArrayBufferLike>[] = [];
   return {
     major,
     segmentSize,
     systemIdentifier,
     segment: (segno) => {
       const path = join(directory, walSegmentFileName(timeLineId, segno, segmentSize));
-      return existsSync(path) ? readFileSync(path) : undefined;
+      return existsSync(path) ? readWhole(path, spare.pop() ?? new Uint8Array(segmentSize)) : undefined;
+    },
+    recycle: ({ buffer }) => {
+      if (buffer.byteLength === segmentSize) spare.push(new Uint8Array(buffer));
     },
   };
+}
+
+/** As much of a file as there is room for. */
+function readWhole(path: string, into: Uint8Array): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    let done = 0;
+    for (let count = 1; count > 0 && done < into.length; done += count) {
+      count = readSync(file, into, done, into.length - done, done);
+    }
+    return into.subarray(0, done);
+  } finally {
+    closeSync(file);
+  }
 }

@@ -3,6 +3,10 @@ import type { ChangingPages } from './record-effects.ts';
 
 /** Blocks that are read, kept, and given to a worker together: 256 KiB. */
 export const RANGE_BLOCKS = 32;
+const RANGE_SHIFT = 5;
+
+/** Relations that are found without a look into the map of all. */
+const RECENT_SIZE = 64;
 
 /** Where pages come from that WAL goes on changing. */
 export interface PageSource {
@@ -43,6 +47,8 @@ export class PageRanges implements ChangingPages {
   readonly #share: ReplayShare;
   /** By relation number and fork; relations of other databases may have the same. */
   readonly #relations = new Map<number, Relation[]>();
+  /** The relation that was last asked for, by its key's last bits. */
+  readonly #recent: (Relation | undefined)[] = new Array<Relation | undefined>(RECENT_SIZE).fill(undefined);
 
   constructor(source: PageSource, share: ReplayShare = { index: 0, count: 1 }) {
     this.#source = source;
@@ -51,14 +57,14 @@ export class PageRanges implements ChangingPages {
 
   has(tag: Pick<RelTag, 'relNode'>, blockNumber: number): boolean {
     const { index, count } = this.#share;
-    return count === 1 || (Math.floor(blockNumber / RANGE_BLOCKS) + tag.relNode) % count === index;
+    return count === 1 || ((blockNumber >>> RANGE_SHIFT) + tag.relNode) % count === index;
   }
 
   page(tag: RelTag, blockNumber: number): Uint8Array {
     const relation = this.#relation(tag);
-    const index = Math.floor(blockNumber / RANGE_BLOCKS);
+    const index = blockNumber >>> RANGE_SHIFT;
     const range = relation.ranges[index] ?? this.#read(relation, index);
-    const inRange = blockNumber % RANGE_BLOCKS;
+    const inRange = blockNumber & (RANGE_BLOCKS - 1);
     range.touched |= 1 << inRange;
     return range.pages[inRange] as Uint8Array;
   }
@@ -84,12 +90,19 @@ export class PageRanges implements ChangingPages {
   }
 
   #relation(tag: RelTag): Relation {
+    const place = (tag.relNode * 4 + tag.forkNum) & (RECENT_SIZE - 1);
+    const recent = this.#recent[place];
+    if (recent !== undefined && isTagOf(recent, tag)) return recent;
+    const relation = this.#findRelation(tag);
+    this.#recent[place] = relation;
+    return relation;
+  }
+
+  #findRelation(tag: RelTag): Relation {
     const key = tag.relNode * 4 + tag.forkNum;
     let sameKey = this.#relations.get(key);
     if (sameKey === undefined) this.#relations.set(key, (sameKey = []));
-    for (const relation of sameKey) {
-      if (relation.tag.dbNode === tag.dbNode && relation.tag.spcNode === tag.spcNode) return relation;
-    }
+    for (const relation of sameKey) if (isTagOf(relation, tag)) return relation;
     const { spcNode, dbNode, relNode, forkNum } = tag;
     const relation: Relation = {
       tag: { spcNode, dbNode, relNode, forkNum },
@@ -114,4 +127,10 @@ export class PageRanges implements ChangingPages {
     relation.ranges[index] = range;
     return range;
   }
+}
+
+function isTagOf({ tag }: Relation, { spcNode, dbNode, relNode, forkNum }: RelTag): boolean {
+  return (
+    tag.relNode === relNode && tag.forkNum === forkNum && tag.dbNode === dbNode && tag.spcNode === spcNode
+  );
 }

@@ -1,12 +1,16 @@
-/** Replays the WAL of `DIRECTORY/data/pg_wal` over `DIRECTORY/base` and prints what it took as JSON: node measure-replay.ts DIRECTORY WORKERS */
+// Replays the WAL of `DIRECTORY/data/pg_wal` over `DIRECTORY/base` with the built packages and prints what it took as JSON:
+//   node redo-replay.ts DIRECTORY WORKERS        (0: on the main thread)
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeControlFile } from '@neon-snapshot/postgres';
-import { createRedoEngine } from '../redo-engine.ts';
-import { DirectorySource, walOfDirectory } from '../replay/directory-source.ts';
-import { PageRanges } from '../replay/page-ranges.ts';
-import { replayWal } from '../replay/replay-wal.ts';
-import { replayDirectory } from '../replay/replay-workers.ts';
+import {
+  createRedoEngine,
+  DirectorySource,
+  PageRanges,
+  replayDirectory,
+  replayWal,
+  walOfDirectory,
+} from '@neon-snapshot/wal-redo';
 
 const [directory = '.', workersText = '0'] = process.argv.slice(2);
 const workers = Number(workersText);
