@@ -84,7 +84,7 @@ export const READ_OPTIONS: readonly FormatOptionDescription[] = [
     name: 'timeline_id_mode',
     type: 'string',
     description:
-      'TimeLineID of the exported cluster: new continues on the next one with its history file, original keeps it. Default: new.',
+      'TimeLineID of the exported cluster: new continues on the next one with its history file, original keeps it, continue goes on with the timeline itself (an endpoint: TimeLineID 1, at its end only). Default: new.',
   },
   {
     name: 'ignore_page_errors',
@@ -107,6 +107,9 @@ export interface WriteOptions {
   readonly ignorePageErrors: boolean;
 }
 
+const TIME_LINE_ID_MODES = ['new', 'original', 'continue'] as const;
+export type TimeLineIdMode = (typeof TIME_LINE_ID_MODES)[number];
+
 export interface ReadOptions {
   readonly tenantId: string | undefined;
   readonly timelineId: string | undefined;
@@ -114,7 +117,7 @@ export interface ReadOptions {
   /** µs since 2000-01-01 UTC; never with an LSN. */
   readonly time: bigint | undefined;
   readonly stripeSize: number | undefined;
-  readonly timeLineIdMode: 'new' | 'original';
+  readonly timeLineIdMode: TimeLineIdMode;
   readonly ignorePageErrors: boolean;
 }
 
@@ -192,10 +195,11 @@ function stripeSizeOption(options: FormatOptions): number | undefined {
   throw optionError('stripe_size', { expected: 'a number of blocks', found: text });
 }
 
-function modeOption(options: FormatOptions): 'new' | 'original' {
-  const mode = stringOption(options, 'timeline_id_mode') ?? 'new';
-  if (mode === 'new' || mode === 'original') return mode;
-  throw optionError('timeline_id_mode', { expected: 'new or original', found: mode });
+function modeOption(options: FormatOptions): TimeLineIdMode {
+  const text = stringOption(options, 'timeline_id_mode') ?? 'new';
+  const mode = TIME_LINE_ID_MODES.find((known) => known === text);
+  if (mode !== undefined) return mode;
+  throw optionError('timeline_id_mode', { expected: 'new, original or continue', found: text });
 }
 
 function optionError(

@@ -9,6 +9,8 @@ import { ScratchServer } from './testing/scratch-server.ts';
 import { readCheckpointRecord } from './wal-checkpoint-record.ts';
 import { buildShutdownCheckpointSegment, shutDownControlFile } from './wal-checkpoint-segment.ts';
 import { decodeWalPageHeader } from './wal-page.ts';
+import { readWalRecords } from './wal-reader.ts';
+import { decodeXLogRecordHeader } from './wal-record-header.ts';
 import { walSegmentNumber, walSegmentStart } from './wal-segment-name.ts';
 
 const MIB = 1024 * 1024;
@@ -103,6 +105,19 @@ describe('shutdown checkpoint', () => {
     expect(bytes.subarray(0x4ae000, 0x4ae000 + 24).toString('hex')).toBe(
       '10d101000100000000e04a0100000000f00b000000000000',
     );
+  });
+
+  it('links to the record before it where that is known', () => {
+    const previousRecord = parseLsn('0/14AEB90');
+    const [segment] = buildShutdownCheckpointSegment({ ...options, previousRecord }).segments;
+    const [record, ...others] = readWalRecords({
+      major: 15,
+      segmentSize: options.segmentSize,
+      segment: (segno) => (segno === 1 ? segment?.bytes : undefined),
+      start: options.lsn,
+    });
+    expect(others).toEqual([]);
+    expect(decodeXLogRecordHeader(record?.bytes ?? new Uint8Array()).previous).toBe(previousRecord);
   });
 
   it('on the first page marks what comes before it as the end of a record', () => {

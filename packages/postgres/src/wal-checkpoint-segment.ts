@@ -30,6 +30,8 @@ export interface ShutdownCheckpointOptions {
   readonly timeLineId: number;
   /** Where WAL ended; the record starts at the next place where one may ({@link walRecordStart}). */
   readonly lsn: Lsn;
+  /** Start of the record before, which this one links to; default 0: none that could be read. */
+  readonly previousRecord?: Lsn | undefined;
   /** `redo` and `thisTimeLineId` are replaced. */
   readonly checkPoint: CheckPoint;
   /** Bytes: a power of two from 1 MiB to 1 GiB. */
@@ -61,7 +63,8 @@ export function buildShutdownCheckpointSegment(options: ShutdownCheckpointOption
   assertRoom(options);
   const recordStart = walRecordStart(options.lsn, options.segmentSize);
   const checkPoint = { ...options.checkPoint, redo: recordStart, thisTimeLineId: options.timeLineId };
-  const record = encodeShutdownCheckpoint(checkPoint, options.major);
+  const { major, previousRecord = ZERO_LSN } = options;
+  const record = encodeShutdownCheckpoint({ checkPoint, major, previous: previousRecord });
   const writer = new SegmentWriter(options);
   const end = writer.writeRecord(record, recordStart);
   return { segments: writer.files(), recordStart, recordEnd: alignLsn(end), checkPoint };
@@ -85,16 +88,17 @@ export function shutDownControlFile(
   };
 }
 
-function encodeShutdownCheckpoint(checkPoint: CheckPoint, major: number): Uint8Array {
+function encodeShutdownCheckpoint(of: {
+  readonly checkPoint: CheckPoint;
+  readonly major: number;
+  readonly previous: Lsn;
+}): Uint8Array {
+  const { checkPoint, major, previous } = of;
   const content = new Uint8Array(2 + CHECK_POINT_SIZE);
   content.set([SHORT_MAIN_DATA, CHECK_POINT_SIZE]);
   content.set(encodeCheckPoint(checkPoint, major), 2);
   const resourceManager = RESOURCE_MANAGER.xlog;
-  // There is no record before it that could be read: "previous" is 0.
-  return encodeWalRecord(
-    { xid: 0, previous: ZERO_LSN, info: XLOG_INFO.checkpointShutdown, resourceManager },
-    content,
-  );
+  return encodeWalRecord({ xid: 0, previous, info: XLOG_INFO.checkpointShutdown, resourceManager }, content);
 }
 
 /** Segments as they come into being while one record is written over pages. */

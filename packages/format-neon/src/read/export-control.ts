@@ -13,6 +13,8 @@ import {
   type TimelineHistoryEntry,
   timelineHistoryFileName,
 } from '@neon-snapshot/postgres';
+import type { TimeLineIdMode } from '../options.ts';
+import { NEON_TIME_LINE_ID } from '../write/neon-control.ts';
 
 export interface ExportControlSource {
   /** Values of the control-file and checkpoint keys. */
@@ -23,7 +25,9 @@ export interface ExportControlSource {
   /** TimeLineID that the cluster was on, and its ancestors. */
   readonly originalTimeLineId: number;
   readonly history: readonly TimelineHistoryEntry[];
-  readonly timeLineIdMode: 'new' | 'original';
+  readonly timeLineIdMode: TimeLineIdMode;
+  /** Start of the timeline's last record, in mode `continue`; undefined where the timeline does not know it. */
+  readonly previousRecord?: Lsn | undefined;
   /** Transactions that are prepared there: the server has to start with room for them. */
   readonly preparedCount: number;
 }
@@ -44,18 +48,20 @@ export interface ExportControl {
 
 /**
  * Puts a shutdown checkpoint where the timeline ends. In mode `new` it is on the TimeLineID after the original, with a history
- * file, so that the export's WAL can never be taken for the source's; commit timestamps are not kept, so none are announced.
+ * file, so that the export's WAL can never be taken for the source's; in mode `continue` it is the timeline's own next record.
+ * Commit timestamps are not kept, so none are announced.
  */
 export function makeExportControl(source: ExportControlSource): ExportControl {
   const stored = decodeControlFile(source.controlFile);
   const postgresMajor = majorOfCatalogVersion(stored.catalogVersion);
   const checkPoint = decodeCheckPoint(source.checkpoint, postgresMajor);
-  const timeLineId = source.originalTimeLineId + (source.timeLineIdMode === 'new' ? 1 : 0);
+  const timeLineId = timeLineIdOf(source);
   const built = buildShutdownCheckpointSegment({
     major: postgresMajor,
     systemIdentifier: stored.systemIdentifier,
     timeLineId,
     lsn: source.lsn,
+    previousRecord: source.previousRecord,
     segmentSize: stored.walSegmentSizeBytes,
     checkPoint: {
       ...checkPoint,
@@ -83,7 +89,19 @@ export function makeExportControl(source: ExportControlSource): ExportControl {
   };
 }
 
+function timeLineIdOf({ timeLineIdMode, originalTimeLineId }: ExportControlSource): number {
+  switch (timeLineIdMode) {
+    case 'new':
+      return originalTimeLineId + 1;
+    case 'original':
+      return originalTimeLineId;
+    case 'continue':
+      return NEON_TIME_LINE_ID;
+  }
+}
+
 function historyFiles(source: ExportControlSource, timeLineId: number) {
+  if (source.timeLineIdMode === 'continue') return [];
   const ancestors =
     timeLineId === source.originalTimeLineId
       ? source.history

@@ -7,6 +7,7 @@ import {
   type SnapshotReader,
 } from '@neon-snapshot/format-core';
 import type { TimelineReader } from '@neon-snapshot/neon-layer';
+import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
@@ -82,6 +83,7 @@ async function makeControl(
   readonly configurationFiles: ReadonlyMap<string, Uint8Array>;
 }> {
   const objects = await readClusterObjects(storage, chosen.tenantId, { signal });
+  const previousRecord = options.timeLineIdMode === 'continue' ? recordBeforeEnd(view) : undefined;
   const make = (original: Pick<ClusterFacts, 'originalTimeLineId' | 'timelineHistory'>) =>
     makeExportControl({
       controlFile: contents.controlFile,
@@ -90,6 +92,7 @@ async function makeControl(
       originalTimeLineId: original.originalTimeLineId,
       history: original.timelineHistory,
       timeLineIdMode: options.timeLineIdMode,
+      previousRecord,
       preparedCount: contents.preparedTransactions.length,
     });
   const neonOnly = { originalTimeLineId: NEON_TIME_LINE_ID, timelineHistory: [] };
@@ -102,6 +105,18 @@ async function makeControl(
     `the configuration stored beside tenant ${chosen.tenantId} belongs to another cluster (${objects.facts.systemIdentifier}); left out`,
   );
   return { control: make(neonOnly), configurationFiles: new Map() };
+}
+
+/** Only at its end can a timeline be gone on with. Start of the last record there, where the timeline knows it. */
+function recordBeforeEnd({ lsn, source }: TimelineReader): Lsn | undefined {
+  const { diskConsistentLsn: end, prevRecordLsn } = source.index.metadata;
+  if (lsn === end) return prevRecordLsn;
+  throw new FormatError({
+    code: 'FORMAT_OPTION',
+    operation: 'read options',
+    message: `option timeline_id_mode=continue reads a timeline at its end, ${formatLsn(end)}; found ${formatLsn(lsn)}`,
+    context: { option: 'timeline_id_mode', lsn: formatLsn(lsn), end: formatLsn(end) },
+  });
 }
 
 function describe(parts: {
