@@ -19,6 +19,7 @@ export const MAY_IMPORT = {
   'wal-ingest': ['postgres', 'neon-layer'],
   'neon-timeline': ['storage-core', 'postgres', 'neon-layer', 'wal-redo', 'wal-ingest'],
   repository: ['storage-core'],
+  'pageserver-runner': ['repository', 'postgres-process', 'postgres', 'storage-core', 'pq-proto', 'archive'],
   pageserver: [
     'storage-core',
     'repository',

@@ -9,6 +9,13 @@ export { type CompareScansOptions, compareScans, type ScanComparison } from './c
 export { type CopyTreeOptions, copyTree } from './copy-tree.ts';
 export { listDatabases } from './databases.ts';
 export {
+  type DetachedStop,
+  type StartDetachedPostgresOptions,
+  type StopDetachedPostgresOptions,
+  startDetachedPostgres,
+  stopDetachedPostgres,
+} from './detached-postgres.ts';
+export {
   type FindPostgresOptions,
   findPostgres,
   type ListPostgresOptions,
@@ -16,6 +23,7 @@ export {
 } from './find-postgres.ts';
 export { type InitdbOptions, initdb } from './initdb.ts';
 export type { PostgresInstallation } from './installation.ts';
+export { makeOwnedDirectory, makeRuntimeDirectory } from './ownership.ts';
 export {
   isPostgresProcessError,
   PostgresProcessError,
@@ -23,7 +31,7 @@ export {
   type PostgresProcessErrorOptions,
 } from './postgres-process-error.ts';
 export type { PostgresServer, StopMode, StopOptions } from './postgres-server.ts';
-export { isServerRunning } from './postmaster-pid.ts';
+export { isServerRunning, type PostmasterPid, readPostmasterPid } from './postmaster-pid.ts';
 export { assertReachable } from './reachable-path.ts';
 export {
   type RecoverDataDirectoryOptions,
@@ -39,4 +47,5 @@ export {
   quoteIdentifier,
   quoteLiteral,
 } from './session.ts';
+export { runSingleUser, type SingleUserOptions } from './single-user.ts';
 export { type StartPostgresOptions, startPostgres } from './start-postgres.ts';

@@ -24,8 +24,8 @@ export async function isServerRunning(dataDirectory: string): Promise<boolean> {
   const found = await readPostmasterPid(dataDirectory);
   if (found === undefined || !isProcessAlive(found.pid)) return false;
   // After a crash and a reboot the number may be another program's. Only Linux tells cheaply.
-  const name = await readFile(`/proc/${found.pid}/comm`, 'utf8').catch(() => undefined);
-  return name === undefined || /^(postgres|postmaster)/.test(name);
+  const facts = await readFile(`/proc/${found.pid}/stat`, 'utf8').catch(() => undefined);
+  return facts === undefined || /\((postgres|postmaster)[^)]*\) [^ZX]/.test(facts);
 }
 
 export function isProcessAlive(pid: number): boolean {

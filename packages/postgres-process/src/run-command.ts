@@ -9,6 +9,8 @@ export interface CommandOptions {
   readonly file: string;
   /** Visible to every user of the machine: never a secret. */
   readonly args: readonly string[];
+  /** Written to its standard input, which then ends. Default: none at all. */
+  readonly input?: string;
   readonly user?: ServerUser | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -25,7 +27,7 @@ export async function runCommand(options: CommandOptions): Promise<CommandResult
   throwIfAborted(options.signal, options.file);
   const result = await new Promise<CommandResult>((done) => {
     const child = spawn(options.file, options.args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       env: childEnvironment(),
       cwd: '/',
       ...identity(options.user),
@@ -33,6 +35,8 @@ export async function runCommand(options: CommandOptions): Promise<CommandResult
     });
     const stdout = collect(child.stdout);
     const stderr = collect(child.stderr);
+    // A program that ends without reading it all says why on its own.
+    child.stdin?.on('error', () => undefined).end(options.input);
     let failure = '';
     child.once('error', (error) => {
       failure = error.message;
@@ -63,10 +67,10 @@ export function childEnvironment(): Record<string, string> {
   return environment;
 }
 
-function collect(stream: NodeJS.ReadableStream): () => string {
+function collect(stream: NodeJS.ReadableStream | null): () => string {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
-  stream.on('data', (chunk: Buffer) => {
+  stream?.on('data', (chunk: Buffer) => {
     if (sizeBytes < OUTPUT_SIZE_MAX_BYTES) chunks.push(chunk);
     sizeBytes += chunk.length;
   });

@@ -4,9 +4,9 @@ export type { RepositoryConfig, RepositoryConfigInput } from './config-schema.ts
 export { type AcquireLeaseOptions, acquireLease } from './lease/acquire-lease.ts';
 export type { LeaseClock } from './lease/lease-clock.ts';
 export type { WriterLease } from './lease/writer-lease.ts';
+export { isProcessRunning, processIdentity } from './process-identity.ts';
 export type { BranchRef, SnapshotRef } from './refs/ref-record.ts';
 export { type NamedRef, openRefs, type RefFolder, type Refs, type RefsOptions } from './refs/refs.ts';
-export { isProcessRunning, processIdentity } from './process-identity.ts';
 export { assertNoRepository, initRepository, openRepository, type Repository } from './repository.ts';
 export {
   isRepositoryError,
