@@ -48,4 +48,20 @@ export type {
   WalStream,
   WalTimelineEnd,
 } from './replication/wal-stream.ts';
-export type { PqColumn } from './row-codec.ts';
+export { int8Column, type PqColumn, textColumn } from './row-codec.ts';
+export type { CancelKey } from './server/accept-startup.ts';
+export type { CopyBothSession } from './server/copy-both-session.ts';
+export { type ListenPqOptions, listenPq, type PqListener } from './server/listen-pq.ts';
+export type {
+  PqReply,
+  PqRequest,
+  PqServerAuthentication,
+  PqStartup,
+  PqValue,
+} from './server/pq-reply.ts';
+export {
+  type PqServerConnection,
+  type ServePqOptions,
+  type ServeSocketOptions,
+  servePq,
+} from './server/serve-pq.ts';
