@@ -70,6 +70,11 @@ const VERIFY: OptionTable = {
     choices: ['meta', 'hash', 'pages', 'restore'],
     describe: 'how deep to look [meta]',
   },
+  redo: {
+    type: 'string',
+    choices: ['own', 'stock'],
+    describe: 'stock: at level pages Postgres makes every page from WAL too, and both are compared [own]',
+  },
   ...SNAPSHOT_OPTIONS,
   ...STORAGE_DEST,
   ...TIMELINE_OPTIONS,

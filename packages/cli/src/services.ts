@@ -1,8 +1,10 @@
 import {
   createFormatServices,
   type FormatServices,
+  type OpenStockRedoRequest,
   type RecoveredDirectory,
   type RecoverRequest,
+  type StockRedo,
 } from '@neon-snapshot/format-core';
 import { acquireLease } from '@neon-snapshot/repository';
 import { openLocation, type Session, type StorageRole } from './session.ts';
@@ -12,6 +14,7 @@ export function formatServices(session: Session, role: StorageRole): FormatServi
   return createFormatServices({
     openStorage: (url, { access }) => openLocation(session, url, { role, access }),
     recover: recoverInScratch,
+    openStockRedo,
     acquireLease: (request) => acquireLease({ ...request, command: 'neon init' }),
     warn: (message) => session.output.warn(message),
   });
@@ -23,4 +26,12 @@ async function recoverInScratch(request: RecoverRequest): Promise<RecoveredDirec
   const { signal } = request;
   const installation = await findPostgres({ major: request.postgresMajor, prefer: 'system', signal });
   return recoverDataDirectory({ dataDirectory: request.dataDirectory, installation, signal });
+}
+
+/** What lies in Neon's layers is Neon's heap layout and hint bits not logged; checksums of pages there are stale. */
+async function openStockRedo({ postgresMajor, signal }: OpenStockRedoRequest): Promise<StockRedo> {
+  const { findPostgres } = await import('@neon-snapshot/postgres-process');
+  const { openStockRedo: open } = await import('@neon-snapshot/wal-redo-stock');
+  const installation = await findPostgres({ major: postgresMajor, prefer: 'system', signal });
+  return open({ installation, dataChecksums: false, heapLayout: 'neon', hintBitsLogged: false, signal });
 }

@@ -1,7 +1,13 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { findPostgres, initdb } from '@neon-snapshot/postgres-process';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openWorkspace, tree, type Workspace } from './testing/workspace.ts';
+
+const SAMPLE = fileURLToPath(new URL('../../../../shared/data/neon/pg17/storage', import.meta.url));
+const HAS_SAMPLE = existsSync(SAMPLE) || process.env.CI === 'true';
+const NOTE = HAS_SAMPLE ? '' : ' [skipped: ../shared/data/neon is not there]';
 
 type Json = Record<string, unknown>;
 
@@ -85,6 +91,24 @@ describe('snapshot verify of storage_dest', () => {
     });
     expect((result.restored as Json).heaps).toBeGreaterThan(100);
     expect(await tree(scratch)).toEqual([]);
+  });
+
+  it('makes pages by Postgres too where it is asked, and only then', async () => {
+    const level = '--level=pages';
+    expect(await verify(level, '--redo=stock')).toMatchObject({ exitCode: 0, counts: { stockCompared: 0 } });
+    expect((await verify(level)).counts).not.toHaveProperty('stockCompared');
+    expect(await verify('--level=hash', '--redo=stock')).toMatchObject({ exitCode: 2 });
+    expect(await verify(level, '--redo=stock', '--snapshot_path=data')).toMatchObject({ exitCode: 2 });
+  });
+
+  it.runIf(HAS_SAMPLE)(`compares every page that a real page server stored as WAL${NOTE}`, async () => {
+    const ids = [
+      '--tenant_id=17101010101010101010101010101010',
+      '--timeline=17202020202020202020202020202020',
+    ];
+    const found = await verify('--level=pages', '--redo=stock', `--storage_dest=${SAMPLE}`, ...ids);
+    expect(found).toMatchObject({ exitCode: 0, errors: 0, counts: { redoFailed: 0 } });
+    expect((found.counts as Record<string, number>).stockCompared).toBeGreaterThan(400);
   });
 
   it('refuses what does not exist', async () => {

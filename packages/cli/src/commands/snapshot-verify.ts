@@ -5,9 +5,11 @@ import {
   type VerifyReport,
   verifyStream,
 } from '@neon-snapshot/format-core';
+import { usageError } from '../cli-error.ts';
 import { EXIT_CODE } from '../exit-code.ts';
 import { assertFlagsAreUsed } from '../format-options.ts';
 import type { CommandResult, JsonValue } from '../output/writer.ts';
+import { STORAGE_DEST_FORMAT } from '../plugins.ts';
 import { formatServices } from '../services.ts';
 import { concurrencyOf, type Session } from '../session.ts';
 import { openSnapshotPlace, placeOptions, placeSide, type SnapshotPlace } from '../snapshot-place.ts';
@@ -18,6 +20,7 @@ export async function run(session: Session): Promise<CommandResult> {
   await using place = await openSnapshotPlace(session);
   assertFlagsAreUsed(session.args, [{ ...placeSide(session, place), direction: 'read' }]);
   const level = session.args.string('level') ?? 'meta';
+  assertRedoIsCompared(session, place, level);
   const collector = new VerifyCollector();
   const report = await verify(session, place, level === 'hash' || level === 'pages' ? level : 'meta');
   // A snapshot with holes is not worth a Postgres.
@@ -26,6 +29,16 @@ export async function run(session: Session): Promise<CommandResult> {
       ? await checkRestore(session, place, collector)
       : undefined;
   return describe({ place, level, report: joined(report, collector.report()), restored });
+}
+
+/** Asking for a comparison that does not happen would be taken for its result. */
+function assertRedoIsCompared(session: Session, { format }: SnapshotPlace, level: string): void {
+  if (session.args.string('redo') !== 'stock') return;
+  if (level !== 'pages') throw usageError(`--redo=stock is for --level=pages, found level ${level}`);
+  if (format.name !== STORAGE_DEST_FORMAT)
+    throw usageError(
+      `--redo=stock is for a timeline; a snapshot in the format ${format.name} is not made from WAL`,
+    );
 }
 
 async function verify(session: Session, place: SnapshotPlace, level: VerifyLevel): Promise<VerifyReport> {
@@ -39,6 +52,7 @@ async function verify(session: Session, place: SnapshotPlace, level: VerifyLevel
     onProgress,
     signal,
     concurrency: concurrencyOf(session.args),
+    comparesRedo: session.args.string('redo') === 'stock',
   };
   if (format.verify !== undefined) return format.verify(context);
   const collector = new VerifyCollector();

@@ -4,7 +4,7 @@ import { BLCKSZ, createPageChecksums, decodePageHeader, PAGE_FLAG } from '@neon-
 import type { ChangedPages } from './changed-pages.ts';
 import type { SlotPageFault } from './encode-worker.ts';
 import { PageFault } from './page-fault.ts';
-import { PageRedo } from './page-redo.ts';
+import { PageRedo, type UnknownPage } from './page-redo.ts';
 import { unpackRuns } from './page-slot.ts';
 import { type JobResult, serveJobs } from './worker-loop.ts';
 
@@ -19,6 +19,8 @@ export interface DecodeRequest {
   readonly changed?: ChangedPages | undefined;
   /** Nobody changed the pages since the import: those with checksums carry their source's valid ones. */
   readonly isImported?: boolean;
+  /** Pages with records that redo does not know come back as they are, in place of an error. */
+  readonly hasFallback?: boolean;
 }
 
 export interface DecodeResult {
@@ -27,6 +29,8 @@ export interface DecodeResult {
   readonly zeroCount: number;
   /** Pages that should have carried a valid checksum. */
   readonly faults: readonly SlotPageFault[];
+  /** Pages that are still to be made. */
+  readonly unknown: readonly UnknownPage[];
 }
 
 /** Offset of the low byte of `pd_flags` (bufpage.h). */
@@ -37,12 +41,17 @@ const decompressor = createPageDecompressor();
 const pageRedo = new PageRedo(decompressor);
 
 // Pages are made in the memory of the checksum code, since a batch fits the cache of a core and is then copied only once.
-serveJobs(({ buffer, lengths, runs, changed, isImported }: DecodeRequest): JobResult<DecodeResult> => {
+serveJobs((request: DecodeRequest): JobResult<DecodeResult> => {
+  const { buffer, lengths, runs, changed, isImported } = request;
   const pageCount = lengths.length;
   const made = checksums.buffer.subarray(0, pageCount * BLCKSZ);
   if (changed === undefined) decompressor.decodePages({ blobs: buffer, lengths, pageCount, out: made });
   else decodeImages({ buffer, lengths, out: made });
-  const zeroCount = changed === undefined ? 0 : pageRedo.apply(changed, { pages: made, lengths });
+  const unknown: UnknownPage[] = [];
+  const zeroCount =
+    changed === undefined
+      ? 0
+      : pageRedo.apply(changed, { pages: made, lengths }, request.hasFallback === true ? unknown : undefined);
   // Before the checksums are made anew: a new one would make damage in a layer look like data.
   const faults = isImported === true && changed === undefined ? findFaults(runs) : [];
   clearNeonFlags(made);
@@ -52,7 +61,7 @@ serveJobs(({ buffer, lengths, runs, changed, isImported }: DecodeRequest): JobRe
     first += count;
   }
   buffer.set(made);
-  return { value: { pageCount, zeroCount, faults } };
+  return { value: { pageCount, zeroCount, faults, unknown } };
 });
 
 function findFaults(runs: Uint32Array): SlotPageFault[] {

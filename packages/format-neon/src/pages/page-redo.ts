@@ -20,6 +20,15 @@ export interface PagesOfJob {
   readonly lengths: Uint32Array;
 }
 
+/** A page that redo in this thread cannot make. */
+export interface UnknownPage {
+  /** Which page of the job. */
+  readonly index: number;
+  /** The state that the records apply to; absent where the first one makes it. */
+  readonly base: Uint8Array | undefined;
+  readonly records: readonly RedoRecord[];
+}
+
 /** Where the next change of a job lies. */
 interface Place {
   change: number;
@@ -37,15 +46,16 @@ export class PageRedo {
 
   /**
    * Applies all changes to the pages of a job. Returns how many pages of the free space and visibility maps could not be made
-   * and are zero: they are hints, for which a new page is always right, and Neon does the same. Throws PageFault.
+   * and are zero: they are hints, for which a new page is always right, and Neon does the same. Pages with records that redo does
+   * not know go to `unknown`, where it is given. Throws PageFault.
    */
-  apply(changed: ChangedPages, job: PagesOfJob): number {
+  apply(changed: ChangedPages, job: PagesOfJob, unknown?: UnknownPage[]): number {
     const engine = this.#engineOf(changed.postgresMajor);
     const place = { change: 0, offset: 0 };
     let zeroCount = 0;
     for (const page of unpackChangedPages(changed.pages)) {
       const { records, ...state } = this.#read(changed, { page, job, place });
-      if (!redo(engine, { state, records, index: page.index })) zeroCount += 1;
+      if (!redo(engine, { state, records, index: page.index, unknown })) zeroCount += 1;
     }
     return zeroCount;
   }
@@ -95,19 +105,28 @@ export class PageRedo {
 /** False where the page became a zero page instead. */
 function redo(
   engine: RedoEngine,
-  work: { readonly state: PageState; readonly records: readonly RedoRecord[]; readonly index: number },
+  work: {
+    readonly state: PageState;
+    readonly records: readonly RedoRecord[];
+    readonly index: number;
+    readonly unknown: UnknownPage[] | undefined;
+  },
 ): boolean {
-  const { state, records, index } = work;
+  const { state, records, index, unknown } = work;
+  const base = unknown !== undefined && state.hasPage ? Uint8Array.from(state.page) : undefined;
   try {
     redoPage(engine, state, records);
     return true;
   } catch (error) {
     if (!isRedoError(error)) throw error;
     const { forkNum } = state.tag;
-    const isHintFork = forkNum === FREE_SPACE_FORK || forkNum === VISIBILITY_FORK;
-    if (!isHintFork) throw new PageFault(index, error);
-    state.page.fill(0);
-    return false;
+    if (forkNum === FREE_SPACE_FORK || forkNum === VISIBILITY_FORK) {
+      state.page.fill(0);
+      return false;
+    }
+    if (unknown === undefined || error.code !== 'REDO_UNSUPPORTED_RECORD') throw new PageFault(index, error);
+    unknown.push({ index, base, records });
+    return true;
   }
 }
 

@@ -14,6 +14,7 @@ import { translatingItems } from '../layer-faults.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
 import { PageBuffers } from '../pages/page-buffers.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
+import type { StockFallback } from '../stock/stock-fallback.ts';
 import type { ExportFile } from './export-files.ts';
 import { partitionEntries } from './partition-entries.ts';
 import { splitFiles } from './partition-plan.ts';
@@ -32,6 +33,8 @@ export interface NeonReaderParts {
   readonly modifiedAt: Date;
   readonly warn: (message: string) => void;
   readonly faults: PageFaultPolicy;
+  /** Ends with the reader. */
+  readonly fallback: StockFallback;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -68,11 +71,18 @@ export class NeonReader implements SnapshotReader {
         `${count} of free space and visibility maps could not be made from the layers and left empty; VACUUM makes them anew`,
       );
     }
+    const { recordCount } = this.#parts.fallback;
+    if (recordCount > 0) {
+      this.#parts.warn(
+        `${recordCount === 1 ? '1 WAL record was' : `${recordCount} WAL records were`} not known to our redo and replayed by stock Postgres`,
+      );
+    }
     return { controlFile: this.#parts.controlFile };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.pool[Symbol.asyncDispose]();
+    await this.#parts.fallback[Symbol.asyncDispose]();
   }
 
   async *#entries(run: {
@@ -80,7 +90,7 @@ export class NeonReader implements SnapshotReader {
     readonly jobCountMax: number;
     readonly isFirst: boolean;
   }): AsyncGenerator<DirectoryEntry | FileEntry, void, undefined> {
-    const { directories, view, pool, modifiedAt, signal, info, faults } = this.#parts;
+    const { directories, view, pool, modifiedAt, signal, info, faults, fallback } = this.#parts;
     if (run.isFirst) for (const path of directories) yield { kind: 'directory', path };
     yield* partitionEntries({
       files: run.files,
@@ -94,6 +104,7 @@ export class NeonReader implements SnapshotReader {
       onZeroPages: (count) => {
         this.#zeroPages += count;
       },
+      fallback: fallback.redo,
       jobCountMax: run.jobCountMax,
       modifiedAt,
       signal,

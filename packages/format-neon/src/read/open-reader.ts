@@ -12,6 +12,7 @@ import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
+import { StockFallback } from '../stock/stock-fallback.ts';
 import { NEON_TIME_LINE_ID } from '../write/neon-control.ts';
 import { NEON_MAJORS } from '../write/source-checks.ts';
 import { type ChosenTimeline, chooseTimeline } from './choose-timeline.ts';
@@ -69,6 +70,10 @@ async function makeReader(context: ReadContext, opened: OpenedTimeline): Promise
     threadCount,
     modifiedAt: context.services.now(),
     warn,
+    fallback: new StockFallback({
+      services: context.services,
+      postgresMajor: chosen.index.postgresMajor,
+    }),
     faults: new PageFaultPolicy({ ignore: opened.options.ignorePageErrors, warn }),
     signal: context.signal,
   });

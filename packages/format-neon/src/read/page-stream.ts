@@ -1,13 +1,15 @@
 import { FormatError, type PageFault } from '@neon-snapshot/format-core';
 import type { PageBatch } from '@neon-snapshot/neon-layer';
+import type { RedoFallback } from '@neon-snapshot/neon-timeline';
 import { BLCKSZ, compareRelTags, type RelTag } from '@neon-snapshot/postgres';
-import { codeOfRedo } from '../layer-faults.ts';
 import { type ChangedPages, packChangedPages, transferOf } from '../pages/changed-pages.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
 import type { PageBuffers } from '../pages/page-buffers.ts';
+import type { UnknownPage } from '../pages/page-redo.ts';
 import { type PageRun, packRuns } from '../pages/page-slot.ts';
 import { WorkerJobError, type WorkerPool } from '../pages/worker-pool.ts';
 import type { RelationSegment } from './export-files.ts';
+import { damagedPageError, makeUnknownPage } from './unknown-page.ts';
 
 /** Pages of one segment, decoded and ready to be written. */
 export interface SegmentPages {
@@ -31,6 +33,9 @@ export interface PageStreamOptions {
   readonly onPageFault: (fault: PageFault) => void;
   /** Is told how many pages of free space and visibility maps could not be made and are zero. */
   readonly onZeroPages: (count: number) => void;
+  /** For records that redo does not know; absent, they end the stream. */
+  readonly fallback: RedoFallback | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Batches with the threads at a time. */
   readonly jobCountMax: number;
 }
@@ -52,12 +57,15 @@ export async function* streamPages(
   const oldest = async function* () {
     const job = jobs.shift();
     if (job === undefined) return;
-    const { zeroCount, faults } = await job.result.catch((error: unknown) => {
+    const { zeroCount, faults, unknown } = await job.result.catch((error: unknown) => {
       throw damagedPage(error, job.wanted);
     });
     if (zeroCount > 0) options.onZeroPages(zeroCount);
-    for (const { index, expected, found } of faults)
-      options.onPageFault({ ...placeOf(job.wanted, index), expected, found });
+    for (const { index, expected, found } of faults) {
+      const { path, blockNumber } = placeOf(job.wanted, index);
+      options.onPageFault({ path, blockNumber, expected, found });
+    }
+    for (const page of unknown) await makeUnknown(page, job, options);
     const { pieces } = job.wanted;
     const chunks = buffers.cut(
       job.buffer,
@@ -77,8 +85,10 @@ export async function* streamPages(
     }
     const { lengths, runs, changed } = wanted;
     const transfer = [lengths.buffer, ...transferOf(changed)];
+    const { isImported, fallback } = options;
+    const hasFallback = fallback !== undefined;
     const result = options.pool.run(
-      { buffer, lengths, runs: packRuns(runs), changed, isImported: options.isImported },
+      { buffer, lengths, runs: packRuns(runs), changed, isImported, hasFallback },
       transfer,
     );
     result.catch(() => undefined);
@@ -188,28 +198,37 @@ function keepBlobs(
 function placeOf(
   { pieces, runs }: WantedPages,
   pageIndex: number,
-): { readonly path: string; readonly blockNumber: number } {
+): { readonly path: string; readonly tag: RelTag; readonly blockNumber: number } {
   let page = pageIndex;
   const index = pieces.findIndex(({ count }) => {
     if (page < count) return true;
     page -= count;
     return false;
   });
-  return { path: pieces[index]?.segment.path ?? '', blockNumber: (runs[index]?.firstBlock ?? 0) + page };
+  const segment = pieces[index]?.segment;
+  if (segment === undefined) throw new Error(`a job has no page ${pageIndex}`);
+  return { path: segment.path, tag: segment.tag, blockNumber: (runs[index]?.firstBlock ?? 0) + page };
+}
+
+/** Makes a page of a job with the fallback, in its place. */
+async function makeUnknown(
+  page: UnknownPage,
+  { wanted, buffer }: { readonly wanted: WantedPages; readonly buffer: Uint8Array },
+  { postgresMajor, hasChecksums, fallback, signal }: PageStreamOptions,
+): Promise<void> {
+  if (fallback === undefined) return;
+  const place = placeOf(wanted, page.index);
+  buffer.set(
+    await makeUnknownPage({ ...place, ...page }, { postgresMajor, hasChecksums, fallback, signal }),
+    page.index * BLCKSZ,
+  );
 }
 
 /** Names the page that a thread could not decode. */
 function damagedPage(error: unknown, wanted: WantedPages): unknown {
   if (!(error instanceof WorkerJobError) || error.failure.code === undefined) return error;
   const { path, blockNumber: block } = placeOf(wanted, error.failure.pageIndex ?? 0);
-  const { code } = error.failure;
-  return new FormatError({
-    code: codeOfRedo(code) ?? 'FORMAT_INVALID',
-    operation: 'read pages',
-    message: `Block ${block} of ${path} cannot be made from what the layers hold: ${error.message}`,
-    context: { path, block, fault: code },
-    cause: error,
-  });
+  return damagedPageError({ path, block, code: error.failure.code, cause: error });
 }
 
 function missingBlock(segment: RelationSegment, blocksDone: number): FormatError {

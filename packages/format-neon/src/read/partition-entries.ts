@@ -9,6 +9,7 @@ import {
   slruSizeKey,
   type TimelineReader,
 } from '@neon-snapshot/neon-layer';
+import type { RedoFallback } from '@neon-snapshot/neon-timeline';
 import { BLCKSZ } from '@neon-snapshot/postgres';
 import { translatingItems } from '../layer-faults.ts';
 import type { DecodeRequest, DecodeResult } from '../pages/decode-worker.ts';
@@ -27,6 +28,7 @@ export interface PartitionSource {
   readonly isImported: boolean;
   readonly onPageFault: (fault: PageFault) => void;
   readonly onZeroPages: (count: number) => void;
+  readonly fallback: RedoFallback | undefined;
   readonly jobCountMax: number;
   readonly modifiedAt: Date;
   readonly signal?: AbortSignal | undefined;
@@ -45,6 +47,8 @@ export async function* partitionEntries(source: PartitionSource): AsyncGenerator
     isImported: source.isImported,
     onPageFault: source.onPageFault,
     onZeroPages: source.onZeroPages,
+    fallback: source.fallback,
+    signal: source.signal,
     jobCountMax: source.jobCountMax,
   });
   try {

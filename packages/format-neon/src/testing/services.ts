@@ -9,7 +9,10 @@ export interface TestServices {
 }
 
 /** Services of a run without further locations, on a machine whose clock is ahead; warnings are kept. */
-export function testServices({ clockOffsetMs = 0 } = {}): TestServices {
+export function testServices({
+  clockOffsetMs = 0,
+  openStockRedo,
+}: Pick<FormatServices, 'openStockRedo'> & { readonly clockOffsetMs?: number } = {}): TestServices {
   const warnings: string[] = [];
   const services = createFormatServices({
     openStorage: async (url) => {
@@ -17,6 +20,7 @@ export function testServices({ clockOffsetMs = 0 } = {}): TestServices {
     },
     acquireLease: (request) =>
       acquireLease({ ...request, command: 'neon init', clock: clockAhead(clockOffsetMs) }),
+    ...(openStockRedo === undefined ? {} : { openStockRedo }),
     warn: (message) => warnings.push(message),
   });
   return { services, warnings };

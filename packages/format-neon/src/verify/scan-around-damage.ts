@@ -6,7 +6,7 @@ import {
   keyFromHex,
   type NeonLayerError,
   nextKey,
-  type TimelineView,
+  type TimelineReader,
 } from '@neon-snapshot/neon-layer';
 
 export interface ScanOptions {
@@ -28,7 +28,7 @@ interface Damage {
 
 /** All values of a range in key order; one that cannot be read is told and left out. Where the damage has no key the scan ends. */
 export async function* scanAroundDamage(
-  view: TimelineView,
+  view: TimelineReader,
   range: KeyRange,
   { onDamage, signal }: ScanOptions,
 ): AsyncGenerator<KeyValue, void, undefined> {

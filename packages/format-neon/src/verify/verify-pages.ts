@@ -12,7 +12,7 @@ import {
   SPARSE_KEYS_START,
   type StoredLayer,
   slruBlockKey,
-  type TimelineView,
+  type TimelineReader,
 } from '@neon-snapshot/neon-layer';
 import {
   BLCKSZ,
@@ -23,7 +23,6 @@ import {
   formatRelationPath,
   formatSlruPath,
   isPostgresFormatError,
-  PAGE_FLAG,
   RELSEG_BLOCKS,
   type RelTag,
   lsn as toLsn,
@@ -32,6 +31,7 @@ import { translating } from '../layer-faults.ts';
 import { readTimelineContents, type TimelineContents } from '../read/timeline-contents.ts';
 import type { CountedRedo } from './counted-redo.ts';
 import { ExpectedBlocks, type ExpectedRun } from './expected-blocks.ts';
+import { withoutNeonFlag } from './neon-page-flag.ts';
 import { scanAroundDamage } from './scan-around-damage.ts';
 
 export interface VerifyPagesOptions {
@@ -43,8 +43,6 @@ export interface VerifyPagesOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** `pd_flags` of PageHeaderData. */
-const PD_FLAGS_OFFSET = 10;
 const CHECK_POINT_BYTES = 88;
 
 interface PageRun extends ExpectedRun {
@@ -54,7 +52,7 @@ interface PageRun extends ExpectedRun {
 }
 
 /** Reads every value of a timeline at the view's LSN, by redo where it has to be made, and judges what is a page. */
-export async function verifyPages(view: TimelineView, options: VerifyPagesOptions): Promise<void> {
+export async function verifyPages(view: TimelineReader, options: VerifyPagesOptions): Promise<void> {
   const { collector, postgresMajor, signal } = options;
   for (const name of ['keys', 'pages', 'slruPages', 'stalePages']) collector.count(name, 0);
   const contents = await readContents(view, options);
@@ -89,7 +87,7 @@ export async function verifyPages(view: TimelineView, options: VerifyPagesOption
 
 /** Directories and sizes; without them nothing more can be said. */
 async function readContents(
-  view: TimelineView,
+  view: TimelineReader,
   { collector, postgresMajor, signal }: VerifyPagesOptions,
 ): Promise<TimelineContents | undefined> {
   try {
@@ -135,7 +133,7 @@ class ValueCheck {
   readonly #hasChecksum: ChecksumRule;
 
   constructor(of: {
-    readonly view: TimelineView;
+    readonly view: TimelineReader;
     readonly contents: TimelineContents;
     readonly collector: VerifyCollector;
     readonly redo: CountedRedo;
@@ -202,15 +200,6 @@ class ValueCheck {
   }
 }
 
-/** Old pages of Neon's have a bit in pd_flags that an export clears. */
-function withoutNeonFlag(page: Uint8Array): Uint8Array {
-  const flags = page[PD_FLAGS_OFFSET] ?? 0;
-  if ((flags & PAGE_FLAG.walLogged) === 0) return page;
-  const clean = Uint8Array.from(page);
-  clean[PD_FLAGS_OFFSET] = flags & ~PAGE_FLAG.walLogged;
-  return clean;
-}
-
 function expectedRuns({ databases, slruSegments }: TimelineContents): PageRun[] {
   const relations = databases.flatMap(({ forks }) =>
     forks.map(({ tag, blocks }) => ({
@@ -239,8 +228,9 @@ type ChecksumRule = (of: {
  * Neon keeps pages without valid ones. They come from an image layer of the import and are older than it; pages of the maps change
  * without a new LSN and are told only where there is no other layer.
  */
-function checksumRule({ source, lsn }: TimelineView, { controlFile }: TimelineContents): ChecksumRule {
-  if (!hasDataChecksums(controlFile)) return () => false;
+function checksumRule({ source, lsn }: TimelineReader, { controlFile }: TimelineContents): ChecksumRule {
+  // A split made layers of its own.
+  if (!hasDataChecksums(controlFile) || source.tenant.shard.count > 1) return () => false;
   const { initdbLsn } = source.index.metadata;
   const isOfImport = ({ desc }: StoredLayer) => desc.kind === 'image' && desc.lsnStart === initdbLsn;
   if (source.ancestor === undefined && source.layers.layers.every(isOfImport)) return () => true;

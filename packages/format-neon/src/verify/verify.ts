@@ -4,15 +4,13 @@ import {
   type VerifyContext,
   type VerifyReport,
 } from '@neon-snapshot/format-core';
-import { openTimelineView } from '@neon-snapshot/neon-layer';
 import { listTenantShards } from '../catalog/tenant-tree.ts';
 import { translating } from '../layer-faults.ts';
 import { parseReadOptions, type ReadOptions } from '../options.ts';
-import { createCountedRedo } from './counted-redo.ts';
 import { readTenantObjects, type StoredTimeline, type TenantObjects } from './tenant-objects.ts';
 import { verifyLayers } from './verify-layers.ts';
 import { type ReadableTimeline, verifyObjects } from './verify-objects.ts';
-import { verifyPages } from './verify-pages.ts';
+import { verifyTimelinePages } from './verify-timeline-pages.ts';
 
 /**
  * Checks the timelines that the options name and their ancestors, or every timeline of the tenants: index against objects, then
@@ -48,9 +46,9 @@ interface Verification {
 async function verifyDeeper(context: VerifyContext, verification: Verification): Promise<void> {
   const { level, storage, signal, onProgress, concurrency } = context;
   const { tenant, readable, collector, options } = verification;
-  for (const timeline of readable) {
-    const { postgresMajor } = timeline.newest.content.metadata;
-    if (level === 'hash') {
+  if (level === 'hash') {
+    for (const timeline of readable) {
+      const { postgresMajor } = timeline.newest.content.metadata;
       const layers = timeline.newest.layers.filter(
         ({ objectKey, sizeBytes }) => tenant.sizes.get(objectKey) === sizeBytes,
       );
@@ -63,37 +61,11 @@ async function verifyDeeper(context: VerifyContext, verification: Verification):
         signal,
       });
     }
-    const isNamed = options.timelineId === undefined || options.timelineId === timeline.timelineId;
-    if (level === 'pages' && isNamed) await verifyTimelinePages(context, timeline, verification);
   }
-}
-
-async function verifyTimelinePages(
-  { storage, onProgress, signal }: VerifyContext,
-  { tenant, timelineId, newest }: ReadableTimeline,
-  { options, collector }: Verification,
-): Promise<void> {
-  if (tenant.shard.count > 1) {
-    collector.warning({
-      code: 'SHARD_NOT_CHECKED',
-      path: newest.key,
-      message: `timeline ${timelineId} is split into ${tenant.shard.count} shards; its pages are not looked at`,
-    });
-    return;
-  }
-  const { postgresMajor } = newest.content.metadata;
-  const redo = createCountedRedo(postgresMajor, collector);
-  const view = await openTimelineView(storage, {
-    tenant,
-    timelineId,
-    lsn: options.lsn,
-    redo: redo.redo,
-    signal,
-  });
-  try {
-    await verifyPages(view, { redo, postgresMajor, collector, onProgress, signal });
-  } finally {
-    view.close();
+  if (level !== 'pages') return;
+  for (const [timelineId, shards] of Map.groupBy(readable, (each) => each.timelineId)) {
+    const isNamed = options.timelineId === undefined || options.timelineId === timelineId;
+    if (isNamed) await verifyTimelinePages(context, { shards, options, collector });
   }
 }
 
