@@ -3,6 +3,7 @@ export { readConfig, readConfigIfAny, writeConfig } from './config-file.ts';
 export type { RepositoryConfig, RepositoryConfigInput } from './config-schema.ts';
 export { type AcquireLeaseOptions, acquireLease } from './lease/acquire-lease.ts';
 export type { LeaseClock } from './lease/lease-clock.ts';
+export { createUnguardedLease } from './lease/unguarded-lease.ts';
 export type { WriterLease } from './lease/writer-lease.ts';
 export { isProcessRunning, processIdentity } from './process-identity.ts';
 export type { BranchRef, SnapshotRef } from './refs/ref-record.ts';

@@ -5,6 +5,8 @@ export type RepositoryErrorCode =
   | 'REPOSITORY_LOCKED'
   | 'REPOSITORY_IO'
   | 'REPOSITORY_LEASE_HELD'
+  /** The newest index was written by something that knows of no lease. */
+  | 'REPOSITORY_LEASE_FOREIGN'
   | 'REPOSITORY_LEASE_LOST'
   | 'REPOSITORY_LEASE_INVALID'
   | 'REPOSITORY_LEASE_UNSUPPORTED'

@@ -9,8 +9,9 @@ import { createMemoryStorage, readAll, type Storage } from '@neon-snapshot/stora
 import { describe, expect, test } from 'vitest';
 import { processIdentity } from '../process-identity.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { acquireLease } from './acquire-lease.ts';
+import { type AcquireLeaseOptions, acquireLease } from './acquire-lease.ts';
 import { decodeLeaseRecord, encodeLeaseRecord } from './lease-record.ts';
+import { createUnguardedLease } from './unguarded-lease.ts';
 
 const DIRECTORY = `neon-snapshot/${'a'.repeat(32)}`;
 const KEY = `${DIRECTORY}/lease.json`;
@@ -19,8 +20,9 @@ function setUp(plan: readonly PlannedFault[] = []) {
   const inner = createMemoryStorage();
   const storage = createFaultyStorage(inner, { plan });
   const clock = createManualClock(new Date('2026-11-24T10:00:00Z'));
-  const acquire = (options: { takeOver?: boolean; waitMaxMs?: number; onExpiry?: 'lose' | 'wait' } = {}) =>
-    acquireLease({ storage, directory: DIRECTORY, command: 'neon init', clock, ...options });
+  const acquire = (
+    options: Pick<AcquireLeaseOptions, 'takeOver' | 'waitMaxMs' | 'onExpiry' | 'indexGeneration'> = {},
+  ) => acquireLease({ storage, directory: DIRECTORY, command: 'neon init', clock, ...options });
   return { inner, storage, clock, acquire };
 }
 
@@ -143,6 +145,51 @@ describe('a lease in a storage', () => {
       message: expect.stringContaining('--unsafe_no_lease'),
     });
   });
+});
+
+describe('a bucket with an index', () => {
+  test('that no lease holder wrote is refused, and taken over with a higher generation', async () => {
+    const { acquire, inner } = setUp();
+    await expect(acquire({ indexGeneration: 7 })).rejects.toMatchObject({
+      code: 'REPOSITORY_LEASE_FOREIGN',
+      context: { indexGeneration: 7 },
+      message: expect.stringMatching(/index has generation 7, and there is no lease.*--take_over/),
+    });
+    await expect(inner.head(KEY)).rejects.toMatchObject({ code: 'STORAGE_NOT_FOUND' });
+    await using lease = await acquire({ indexGeneration: 7, takeOver: true });
+    expect(lease.generation).toBe(8);
+  });
+
+  test('that is newer than the last lease is refused', async () => {
+    const { acquire } = setUp();
+    await (await acquire()).release();
+    await expect(acquire({ indexGeneration: 2 })).rejects.toMatchObject({
+      code: 'REPOSITORY_LEASE_FOREIGN',
+      message: expect.stringContaining('the last lease has generation 1'),
+    });
+    expect((await acquire({ indexGeneration: 2, takeOver: true })).generation).toBe(3);
+  });
+
+  test('of the last holder, or an earlier one, is its own', async () => {
+    const { acquire } = setUp();
+    await (await acquire()).release();
+    const second = await acquire({ indexGeneration: 1 });
+    await second.release();
+    expect((await acquire({ indexGeneration: 1 })).generation).toBe(3);
+  });
+
+  test('says first that its holder lives', async () => {
+    const { acquire } = setUp();
+    await using _lease = await acquire();
+    await expect(acquire({ indexGeneration: 9 })).rejects.toMatchObject({ code: 'REPOSITORY_LEASE_HELD' });
+  });
+});
+
+test('a lease without a guard has its generation and is never lost', async () => {
+  await using lease = createUnguardedLease({ generation: 4 });
+  await lease.assertHeld();
+  await lease.verify();
+  expect([lease.generation, lease.isExpired, lease.signal.aborted]).toEqual([4, false, false]);
 });
 
 describe('a storage that fails', () => {

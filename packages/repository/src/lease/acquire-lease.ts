@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { type Storage, throwIfAborted } from '@neon-snapshot/storage-core';
 import { isProcessGone, processIdentity } from '../process-identity.ts';
 import { type LeaseClock, systemClock } from './lease-clock.ts';
-import { exhaustedError, heldError, unsupportedLeaseError } from './lease-errors.ts';
+import { exhaustedError, foreignError, heldError, unsupportedLeaseError } from './lease-errors.ts';
 import { LeaseObject } from './lease-object.ts';
 import type { LeaseHolder, LeaseRecord } from './lease-record.ts';
 import { decideAcquire, isSameHolding } from './lease-state.ts';
@@ -20,7 +20,12 @@ export interface AcquireLeaseOptions {
   readonly command: string;
   /** The generation will be at least this. Default 1. */
   readonly generationMin?: number;
-  /** Take a living lease too; its holder stops before it publishes. Default false. */
+  /**
+   * Of the newest index that lies in the storage: the generation will be higher. An index that is newer than every lease was written
+   * by somebody who knows of none, such as Neon's page server, and is `REPOSITORY_LEASE_FOREIGN`. Absent: there is none.
+   */
+  readonly indexGeneration?: number | undefined;
+  /** Take a living lease too, whose holder stops before it publishes, and go on after a writer without a lease. Default false. */
   readonly takeOver?: boolean;
   /** How long to wait for a living holder. Default 0. */
   readonly waitMaxMs?: number;
@@ -37,7 +42,7 @@ export interface AcquireLeaseOptions {
 /**
  * Makes the caller the one writer of a directory of the storage.
  *
- * Errors: `REPOSITORY_LEASE_HELD`, which names the holder; `REPOSITORY_LEASE_UNSUPPORTED` where the store has no
+ * Errors: `REPOSITORY_LEASE_HELD`, which names the holder; `REPOSITORY_LEASE_FOREIGN`; `REPOSITORY_LEASE_UNSUPPORTED` where the store has no
  * conditional put; `REPOSITORY_LEASE_INVALID`; `StorageError`.
  */
 export async function acquireLease(options: AcquireLeaseOptions): Promise<WriterLease> {
@@ -56,10 +61,12 @@ export async function acquireLease(options: AcquireLeaseOptions): Promise<Writer
       holder,
       now: clock.now(),
       generationMin: options.generationMin ?? 1,
+      indexGeneration: options.indexGeneration,
       takeOver: options.takeOver ?? false,
       holderIsGone: found !== undefined && (await isHolderGone(found.record)),
     });
     if (decision.kind === 'exhausted') throw exhaustedError(object.place);
+    if (decision.kind === 'foreign') throw foreignError(object.place, decision);
     if (decision.kind === 'refuse') {
       const leftMs = giveUpAt - clock.now().getTime();
       if (leftMs <= 0) throw heldError(object.place, decision.record);

@@ -15,6 +15,21 @@ export function heldError(place: string, record: LeaseRecord): RepositoryError {
   });
 }
 
+export function foreignError(
+  place: string,
+  of: { readonly ownGeneration: number | undefined; readonly indexGeneration: number },
+): RepositoryError {
+  const { ownGeneration, indexGeneration } = of;
+  const known =
+    ownGeneration === undefined ? 'there is no lease' : `the last lease has generation ${ownGeneration}`;
+  return new RepositoryError({
+    code: 'REPOSITORY_LEASE_FOREIGN',
+    operation: 'acquire lease',
+    message: `${place}: the newest index has generation ${indexGeneration}, and ${known}, so something that knows of no lease wrote it: a page server of Neon's may still be on it. Stop that, then end its right to write with --take_over`,
+    context: { place, indexGeneration, ownGeneration },
+  });
+}
+
 export function lostError(
   place: string,
   { own, found }: { readonly own: LeaseRecord; readonly found: LeaseRecord | undefined },

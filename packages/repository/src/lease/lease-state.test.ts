@@ -7,7 +7,14 @@ const HOLDER = { command: 'neon init', host: 'one', pid: 7, process: 'boot pid:[
 const at = (seconds: number) => new Date(START.getTime() + seconds * 1000);
 
 function request(seconds: number, changes: Partial<AcquireRequest> = {}): AcquireRequest {
-  const base = { holderId: 'new', holder: HOLDER, generationMin: 1, takeOver: false, holderIsGone: false };
+  const base = {
+    holderId: 'new',
+    holder: HOLDER,
+    generationMin: 1,
+    indexGeneration: undefined,
+    takeOver: false,
+    holderIsGone: false,
+  };
   return { ...base, now: at(seconds), ...changes };
 }
 

@@ -21,7 +21,9 @@ export interface AcquireRequest {
   readonly now: Date;
   /** The new holder's generation is at least this. */
   readonly generationMin: number;
-  /** Do not wait for a living holder. */
+  /** Of the newest index that lies in the storage; absent where there is none. */
+  readonly indexGeneration: number | undefined;
+  /** Do not wait for a living holder, and go on after a writer that has no lease. */
   readonly takeOver: boolean;
   /** The holder on record is certainly dead. */
   readonly holderIsGone: boolean;
@@ -31,6 +33,8 @@ export type AcquireDecision =
   | { readonly kind: 'take'; readonly record: LeaseRecord }
   /** `freeAt`: when it may be taken, unless it is renewed before. */
   | { readonly kind: 'refuse'; readonly record: LeaseRecord; readonly freeAt: Date }
+  /** The newest index is no lease holder's: a page server of Neon's may be at work, which knows of no lease. */
+  | { readonly kind: 'foreign'; readonly ownGeneration: number | undefined; readonly indexGeneration: number }
   /** There is no higher generation. */
   | { readonly kind: 'exhausted' };
 
@@ -38,7 +42,11 @@ export function decideAcquire(found: LeaseRecord | undefined, request: AcquireRe
   if (found !== undefined && isLive(found, request)) {
     return { kind: 'refuse', record: found, freeAt: freeAt(found) };
   }
-  const generation = Math.max(request.generationMin, (found?.generation ?? 0) + 1);
+  const { indexGeneration = 0, takeOver } = request;
+  const ownGeneration = found?.generation;
+  if (indexGeneration > (ownGeneration ?? 0) && !takeOver)
+    return { kind: 'foreign', ownGeneration, indexGeneration };
+  const generation = Math.max(request.generationMin, (ownGeneration ?? 0) + 1, indexGeneration + 1);
   if (generation > GENERATION_MAX) return { kind: 'exhausted' };
   const { holderId, holder, now } = request;
   const record = { holderId, holder, generation, acquiredAt: now, expiresAt: now, isReleased: false };
