@@ -7,6 +7,7 @@ export type CliErrorCode =
   | 'CLI_FORMAT_UNKNOWN'
   | 'CLI_PLUGIN_NOT_INSTALLED'
   | 'CLI_FORMAT_ONE_WAY'
+  | 'CLI_NO_OBJECT'
   | 'CLI_UNKNOWN_FILE'
   | 'CLI_NOT_COMPARABLE';
 

@@ -200,6 +200,31 @@ export const COMMANDS: readonly CommandDefinition[] = [
     load: () => import('./commands/storage-ls.ts'),
   },
   {
+    path: 'storage cp',
+    summary: 'copy an object, or all below a URL, between any two stores',
+    options: {
+      recursive: { type: 'boolean', alias: 'r', describe: 'all objects below FROM' },
+      concurrency: CONCURRENCY,
+      max_rate: { type: 'size', describe: 'bytes per second to write at most, e.g. 100M' },
+    },
+    positionals: [
+      { name: 'from', describe: 'storage URL; credentials as of a snapshot_path' },
+      { name: 'to', describe: 'storage URL; credentials as of a storage_dest' },
+    ],
+    examples: ['neon storage cp --recursive s3://bucket/app /srv/copy-of-app'],
+    load: () => import('./commands/storage-cp.ts'),
+  },
+  {
+    path: 'storage rm',
+    summary: 'delete an object, or all below a URL',
+    options: {
+      recursive: { type: 'boolean', alias: 'r', describe: 'all objects below the URL' },
+      ...CONFIRM,
+    },
+    positionals: [{ name: 'url', describe: 'storage URL' }],
+    load: () => import('./commands/storage-rm.ts'),
+  },
+  {
     path: 'storage check',
     summary: 'try a storage on a scratch prefix: what works, what does not, what that costs',
     options: {},
@@ -249,7 +274,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   snapshot: 'snapshots: ls, show, verify, diff',
   wal: 'write-ahead log: show',
-  storage: 'object stores: ls, check',
+  storage: 'object stores: ls, cp, rm, check',
   plugins: 'plugins: list',
   tenant: 'tenants of a bucket: ls, delete',
   timeline: 'timelines of a tenant: ls, delete',
