@@ -1,0 +1,184 @@
+import {
+  compareKeys,
+  KEY_MAX,
+  KEY_MIN,
+  keyFromHex,
+  keyToHex,
+  type LayerDesc,
+  nextKey,
+} from '@neon-snapshot/neon-layer';
+import { lsn } from '@neon-snapshot/postgres';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { layerMapFaults } from '../testing/layer-map-faults.ts';
+import { coversRange, deepRanges, imageLsn } from './image-plan.ts';
+import { planL0 } from './l0-plan.ts';
+import { cutL1, type L1Cut, type SizedEntry } from './l1-cuts.ts';
+import { mergeSorted } from './merge-sorted.ts';
+import { partitionKeys } from './partition.ts';
+
+const key = (first: number) => keyFromHex(first.toString(16).padStart(2, '0').padEnd(36, '0'));
+const at = (value: number) => lsn(BigInt(value));
+
+function delta([from, to]: readonly [number, number], keys?: readonly [number, number]): LayerDesc {
+  const [keyStart, keyEnd] = keys === undefined ? [KEY_MIN, KEY_MAX] : [key(keys[0]), key(keys[1])];
+  return { kind: 'delta', keyStart, keyEnd, lsnStart: at(from), lsnEnd: at(to) };
+}
+
+function image(lsnAt: number, keys: readonly [number, number]): LayerDesc {
+  return {
+    kind: 'image',
+    keyStart: key(keys[0]),
+    keyEnd: key(keys[1]),
+    lsnStart: at(lsnAt),
+    lsnEnd: at(lsnAt + 1),
+  };
+}
+
+describe('the plan for L0 layers', () => {
+  const sized = (descs: readonly LayerDesc[]) => descs.map((desc) => ({ desc, sizeBytes: 100 }));
+  const options = { l0CountMin: 3, l0CountMax: 5, l0BytesMax: 1000 };
+  const spans = (descs: readonly LayerDesc[], changes: Partial<typeof options> = {}) =>
+    planL0(sized(descs), { ...options, ...changes })?.layers.map(({ desc }) => Number(desc.lsnStart));
+
+  test('waits until there are enough, whatever other layers there are', () => {
+    expect(spans([delta([1, 5]), delta([5, 9]), delta([1, 9], [0, 9]), image(3, [0, 255])])).toBeUndefined();
+    expect(spans([delta([5, 9]), delta([1, 5]), delta([9, 12])])).toEqual([1, 5, 9]);
+  });
+
+  test('ends where the LSNs have a gap, and at its limits', () => {
+    expect(spans([delta([1, 5]), delta([5, 9]), delta([10, 12])])).toEqual([1, 5]);
+    const many = Array.from({ length: 8 }, (_, i) => delta([i, i + 1]));
+    expect(spans(many)).toEqual([0, 1, 2, 3, 4]);
+    expect(spans(many, { l0BytesMax: 250 })).toEqual([0, 1]);
+    expect(spans(many, { l0BytesMax: 10 })).toEqual([0]);
+  });
+});
+
+describe('the cuts of L1 layers', () => {
+  /** Keys with their values' LSNs and sizes. */
+  const contents = fc.dictionary(
+    fc.integer({ min: 0, max: 250 }).map(String),
+    fc.dictionary(fc.integer({ min: 10, max: 99 }).map(String), fc.integer({ min: 1, max: 60 }), {
+      minKeys: 1,
+    }),
+    { minKeys: 1, maxKeys: 30 },
+  );
+
+  function entriesOf(content: Record<string, Record<string, number>>): SizedEntry[] {
+    return Object.entries(content).flatMap(([number, values]) =>
+      Object.entries(values).map(([lsnText, length]) => ({
+        key: key(Number(number)),
+        lsn: at(Number(lsnText)),
+        length,
+      })),
+    );
+  }
+
+  test('put every value into exactly one layer of bounded size, and no two layers overlap in part', async () => {
+    await fc.assert(
+      fc.asyncProperty(contents, fc.integer({ min: 20, max: 300 }), async (content, layerBytesMax) => {
+        const entries = entriesOf(content);
+        const cuts: L1Cut[] = [];
+        async function* groups() {
+          yield entries.slice(0, 7);
+          yield entries.slice(7);
+        }
+        for await (const cut of cutL1(groups(), { lsnStart: at(5), lsnEnd: at(200), layerBytesMax }))
+          cuts.push(cut);
+        expect(layerMapFaults(cuts.map((cut) => ({ kind: 'delta', ...cut })))).toEqual([]);
+        let next = 0;
+        for (const { keyStart, keyEnd, lsnStart, lsnEnd } of cuts) {
+          const own = entries.filter(
+            (entry) =>
+              compareKeys(entry.key, keyStart) >= 0 &&
+              compareKeys(entry.key, keyEnd) < 0 &&
+              entry.lsn >= lsnStart &&
+              entry.lsn < lsnEnd,
+          );
+          expect(own).toEqual(entries.slice(next, next + own.length));
+          expect(own.length).toBeGreaterThan(0);
+          next += own.length;
+          const size = own.reduce((sum, { length }) => sum + length, 0);
+          expect(own.length === 1 || size <= layerBytesMax).toBe(true);
+          if (lsnStart !== 5n || lsnEnd !== 200n) expect(keyEnd).toEqual(nextKey(keyStart));
+        }
+        expect(next).toBe(entries.length);
+      }),
+    );
+  });
+
+  test('are made from a merge that loses and reorders nothing', async () => {
+    await fc.assert(
+      fc.asyncProperty(contents, fc.integer({ min: 1, max: 5 }), async (content, streamCount) => {
+        const entries = entriesOf(content);
+        async function* stream(own: readonly SizedEntry[]) {
+          for (let i = 0; i < own.length; i += 3) yield own.slice(i, i + 3);
+        }
+        const streams = Array.from({ length: streamCount }, (_, n) =>
+          stream(entries.filter((_, i) => (i * 7) % streamCount === n)),
+        );
+        const merged: SizedEntry[] = [];
+        for await (const group of mergeSorted(streams)) merged.push(...group);
+        expect(merged).toEqual(entries);
+      }),
+    );
+  });
+});
+
+describe('image layers', () => {
+  const hexRanges = (layers: readonly LayerDesc[], lsnAt: number, deltasMin: number) =>
+    deepRanges(
+      layers.map((desc) => ({ desc })),
+      { at: at(lsnAt), deltasMin },
+    ).map(({ start, end }) => [start[0], end[0]]);
+
+  test('are due where enough L1 layers lie on the newest image', () => {
+    const layers = [
+      image(10, [0, 100]),
+      delta([11, 20], [0, 60]),
+      delta([20, 30], [40, 100]),
+      delta([30, 40], [50, 200]),
+      delta([40, 50]),
+    ];
+    expect(hexRanges(layers, 39, 3)).toEqual([[50, 60]]);
+    expect(hexRanges(layers, 39, 2)).toEqual([[40, 100]]);
+    expect(hexRanges(layers, 39, 1)).toEqual([[0, 200]]);
+    expect(hexRanges([...layers, image(39, [45, 55])], 39, 2)).toEqual([
+      [40, 45],
+      [55, 100],
+    ]);
+    expect(hexRanges([image(25, [0, 100]), ...layers], 39, 2)).toEqual([[50, 100]]);
+  });
+
+  test('lie at the last LSN of the newest L1 layer', () => {
+    expect(imageLsn([{ desc: delta([40, 50]) }, { desc: image(45, [0, 9]) }])).toBeUndefined();
+    expect(imageLsn([{ desc: delta([40, 50]) }, { desc: delta([11, 30], [0, 9]) }])).toBe(29n);
+  });
+
+  test('cover a range when they leave no key out', () => {
+    const whole = { start: key(0), end: key(100) };
+    expect(coversRange([image(1, [50, 120]), image(1, [0, 50])], whole)).toBe(true);
+    expect(coversRange([image(1, [51, 120]), image(1, [0, 50])], whole)).toBe(false);
+    expect(coversRange([image(1, [0, 99])], whole)).toBe(false);
+    expect(coversRange([], whole)).toBe(false);
+  });
+
+  test('are made by parts that follow each other from the first key to the last', () => {
+    const live = [
+      { key: key(0), count: 1, tag: undefined },
+      { key: key(1), count: 10, tag: undefined },
+      { key: key(2), count: 3, tag: undefined },
+    ];
+    const parts = partitionKeys(live, 4);
+    expect(parts.map(({ keys }) => keys.map(({ count }) => count))).toEqual([[1, 3], [4], [3, 1], [2]]);
+    expect(parts.map(({ range }) => keyToHex(range.start))).toEqual([
+      keyToHex(KEY_MIN),
+      `01${'0'.repeat(33)}3`,
+      `01${'0'.repeat(33)}7`,
+      `02${'0'.repeat(33)}1`,
+    ]);
+    for (const [i, { range }] of parts.entries())
+      expect(range.end).toBe(parts[i + 1]?.range.start ?? KEY_MAX);
+  });
+});
