@@ -7,8 +7,8 @@ import {
   type FormatOptions,
   stringOption,
 } from '@neon-snapshot/format-core';
+import { parseCommitTime } from '@neon-snapshot/neon-timeline';
 import { type Lsn, parseLsn } from '@neon-snapshot/postgres';
-import { parseCommitTime } from './time/commit-time.ts';
 
 export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [
   {

@@ -6,6 +6,8 @@ export {
 } from './redo/redo-fallback.ts';
 export { createTimelineRedo, type PageState, redoPage, redoValue } from './redo/redo-records.ts';
 export { createValueRedo, type ValueRedoOptions } from './redo/value-redo.ts';
+export { formatCommitTime, parseCommitTime } from './time/commit-time.ts';
+export { type FindLsnOptions, findLsnAt, type LsnAtTime } from './time/find-lsn-at.ts';
 export {
   isTimelineError,
   TimelineError,

@@ -1,3 +1,4 @@
+import { formatCommitTime } from '@neon-snapshot/neon-timeline';
 import { decodeWalRecord, formatLsn, type Lsn, parseLsn, RESOURCE_MANAGER } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { describe, expect, test } from 'vitest';
@@ -5,7 +6,6 @@ import { plugin } from '../plugin.ts';
 import { HAS_SAMPLES, SAMPLES_NOTE, sampleFacts, sampleStorage } from '../testing/neon-samples.ts';
 import { sampleWal } from '../testing/sample-wal.ts';
 import { testServices } from '../testing/services.ts';
-import { formatCommitTime } from './commit-time.ts';
 
 interface LoggedCommit {
   readonly lsn: Lsn;
