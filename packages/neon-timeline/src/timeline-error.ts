@@ -5,9 +5,13 @@ export type TimelineErrorCode =
   /** WAL that no Postgres sends: a wrong CRC, link to the record before, length or page header. */
   | 'TIMELINE_WAL_CORRUPT'
   /** WAL of another cluster. */
-  | 'TIMELINE_WAL_FOREIGN';
+  | 'TIMELINE_WAL_FOREIGN'
+  /** Two chunks of raw WAL in storage contradict each other. */
+  | 'TIMELINE_TAIL_CONFLICT'
+  /** Raw WAL that passes a named maximum; nothing was read. */
+  | 'TIMELINE_TOO_LARGE';
 
-export type TimelineOperation = 'decode WAL';
+export type TimelineOperation = 'decode WAL' | 'put WAL' | 'read WAL';
 
 export type TimelineErrorContext = Readonly<Record<string, string | number | boolean | undefined>>;
 
