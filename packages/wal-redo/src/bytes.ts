@@ -1,103 +1,110 @@
 /** Little-endian access to pages and records. Nothing is read or written outside the bytes: a bad place is a RedoFault. */
 import { invalidPage } from './redo-fault.ts';
 
+/**
+ * The bytes of a page or record, and a view of them: by it a number is read five times as fast as put together from its bytes
+ * (measured), and a routine is compiled in half the time.
+ */
+export class Bytes {
+  readonly array: Uint8Array;
+  readonly view: DataView;
+  readonly length: number;
+
+  constructor(array: Uint8Array) {
+    this.array = array;
+    this.view = new DataView(array.buffer, array.byteOffset, array.length);
+    this.length = array.length;
+  }
+}
+
+/** Zeros. */
+export function newBytes(length: number): Bytes {
+  return new Bytes(new Uint8Array(length));
+}
+
 /** Bytes that lie inside others. */
 export interface ByteRange {
-  readonly bytes: Uint8Array;
+  readonly bytes: Bytes;
   readonly start: number;
   readonly length: number;
 }
 
-export function u8(bytes: Uint8Array, at: number): number {
-  if (at >>> 0 > bytes.length - 1) throw outside(at, 1);
-  return bytes[at] as number;
+export function u8(bytes: Bytes, at: number): number {
+  if (at < 0 || at > bytes.length - 1) throw outside(at, 1);
+  return bytes.view.getUint8(at);
 }
 
-export function u16(bytes: Uint8Array, at: number): number {
-  if (at >>> 0 > bytes.length - 2) throw outside(at, 2);
-  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+export function u16(bytes: Bytes, at: number): number {
+  if (at < 0 || at > bytes.length - 2) throw outside(at, 2);
+  return bytes.view.getUint16(at, true);
 }
 
-export function u32(bytes: Uint8Array, at: number): number {
-  if (at >>> 0 > bytes.length - 4) throw outside(at, 4);
-  const high = ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
-  return ((bytes[at] as number) | ((bytes[at + 1] as number) << 8) | high) >>> 0;
+export function u32(bytes: Bytes, at: number): number {
+  if (at < 0 || at > bytes.length - 4) throw outside(at, 4);
+  return bytes.view.getUint32(at, true);
 }
 
-export function setU8(bytes: Uint8Array, at: number, value: number): void {
-  if (at >>> 0 > bytes.length - 1) throw outside(at, 1);
-  bytes[at] = value;
+export function setU8(bytes: Bytes, at: number, value: number): void {
+  if (at < 0 || at > bytes.length - 1) throw outside(at, 1);
+  bytes.view.setUint8(at, value);
 }
 
-export function setU16(bytes: Uint8Array, at: number, value: number): void {
-  if (at >>> 0 > bytes.length - 2) throw outside(at, 2);
-  bytes[at] = value;
-  bytes[at + 1] = value >>> 8;
+export function setU16(bytes: Bytes, at: number, value: number): void {
+  if (at < 0 || at > bytes.length - 2) throw outside(at, 2);
+  bytes.view.setUint16(at, value, true);
 }
 
-export function setU32(bytes: Uint8Array, at: number, value: number): void {
-  if (at >>> 0 > bytes.length - 4) throw outside(at, 4);
-  bytes[at] = value;
-  bytes[at + 1] = value >>> 8;
-  bytes[at + 2] = value >>> 16;
-  bytes[at + 3] = value >>> 24;
+export function setU32(bytes: Bytes, at: number, value: number): void {
+  if (at < 0 || at > bytes.length - 4) throw outside(at, 4);
+  bytes.view.setUint32(at, value, true);
 }
 
-/**
- * For loops over line pointers: reads a number five times as fast as {@link u32}, once it is made (40 ns). The places have to
- * be known to be inside.
- */
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+export function f64(bytes: Bytes, at: number): number {
+  assertInside(bytes, at, 8);
+  return bytes.view.getFloat64(at, true);
 }
 
-const doubleBytes = new Uint8Array(8);
-const doubleView = new DataView(doubleBytes.buffer);
-
-export function f64(bytes: Uint8Array, at: number): number {
-  copyBytes(doubleBytes, 0, bytes, at, 8);
-  return doubleView.getFloat64(0, true);
+export function setF64(bytes: Bytes, at: number, value: number): void {
+  assertInside(bytes, at, 8);
+  bytes.view.setFloat64(at, value, true);
 }
 
-export function setF64(bytes: Uint8Array, at: number, value: number): void {
-  doubleView.setFloat64(0, value, true);
-  copyBytes(bytes, at, doubleBytes, 0, 8);
-}
-
-/** Below this a loop beats the call of `set` on a new view (about 40 ns). */
-const SHORT_COPY_MAX = 24;
+/** Up to here a loop over numbers beats the call of `set` on a new array (about 40 ns, and work for the collector). */
+const SHORT_COPY_MAX = 96;
 
 /** `memmove`: `length` bytes from `source` at `from` to `target` at `to`; both may be the same bytes. */
-export function copyBytes(
-  target: Uint8Array,
-  to: number,
-  source: Uint8Array,
-  from: number,
-  length: number,
-): void {
+export function copyBytes(target: Bytes, to: number, source: Bytes, from: number, length: number): void {
   assertInside(target, to, length);
   assertInside(source, from, length);
-  if (target === source) target.copyWithin(to, from, from + length);
-  else if (length <= SHORT_COPY_MAX) {
-    for (let index = 0; index < length; index++) target[to + index] = source[from + index] as number;
-  } else target.set(source.subarray(from, from + length), to);
+  if (target === source) target.array.copyWithin(to, from, from + length);
+  else if (length <= SHORT_COPY_MAX) copyShort(target.view, to, source.view, from, length);
+  else target.array.set(source.array.subarray(from, from + length), to);
 }
 
-/** A copy, which `slice` of a Node Buffer would not be. */
-export function copyOfBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  return Uint8Array.prototype.slice.call(bytes, start, end);
+function copyShort(target: DataView, to: number, source: DataView, from: number, length: number): void {
+  let index = 0;
+  for (const last = length - 4; index <= last; index += 4) {
+    target.setInt32(to + index, source.getInt32(from + index, true), true);
+  }
+  for (; index < length; index++) target.setUint8(to + index, source.getUint8(from + index));
+}
+
+export function copyOfBytes(bytes: Bytes, start: number, end: number): Bytes {
+  const copy = newBytes(Math.max(0, end - start));
+  copyBytes(copy, 0, bytes, start, copy.length);
+  return copy;
 }
 
 /** `memmove` inside a page. */
-export function moveBytes(page: Uint8Array, to: number, from: number, length: number): void {
+export function moveBytes(page: Bytes, to: number, from: number, length: number): void {
   assertInside(page, to, length);
   assertInside(page, from, length);
-  page.copyWithin(to, from, from + length);
+  page.array.copyWithin(to, from, from + length);
 }
 
-export function fillBytes(bytes: Uint8Array, value: number, start: number, end: number): void {
+export function fillBytes(bytes: Bytes, value: number, start: number, end: number): void {
   assertInside(bytes, start, end - start);
-  bytes.fill(value, start, end);
+  bytes.array.fill(value, start, end);
 }
 
 /** `MAXALIGN` */
@@ -110,7 +117,7 @@ export function align2(value: number): number {
   return (value + 1) & ~1;
 }
 
-function assertInside(bytes: Uint8Array, at: number, length: number): void {
+function assertInside(bytes: Bytes, at: number, length: number): void {
   if (at < 0 || length < 0 || at + length > bytes.length) throw outside(at, length);
 }
 

@@ -1,7 +1,7 @@
 import { lsn } from '@neon-snapshot/postgres';
 import { findPostgres } from '@neon-snapshot/postgres-process';
 import { describe, expect, it } from 'vitest';
-import { u16, u32 } from './bytes.ts';
+import { Bytes, u16, u32 } from './bytes.ts';
 import { itemStart } from './page/line-pointer.ts';
 import { reconstructPage } from './reconstruct-page.ts';
 import { createRedoEngine } from './redo-engine.ts';
@@ -52,18 +52,16 @@ describe.each([
     const data = [1, 0, 0x22, 0x09, ...CID, 24, 0, 1, 2];
     const insert = sampleRecord({ resourceManager, info: 0x80, willInit: true, main: [1, 0, 0], data });
     const of = { tag: SAMPLE_TAG, blockNumber: SAMPLE_BLOCK };
-    const page = reconstructPage(engine, { ...of, records: [{ endLsn: lsn(100n), bytes: insert }] });
+    const base = reconstructPage(engine, { ...of, records: [{ endLsn: lsn(100n), bytes: insert }] });
+    const page = new Bytes(base);
     const tuple = itemStart(page, 1);
     expect([u32(page, tuple + 8), u16(page, tuple + 20) & 0x20]).toEqual([0x11223344, 0x20]);
 
     const main = [0xbd, 2, 0, 0, ...deleteMain];
     const gone = sampleRecord({ resourceManager, info, main });
-    page.fill(0, tuple + 8, tuple + 12);
-    const after = reconstructPage(engine, {
-      ...of,
-      base: page,
-      records: [{ endLsn: lsn(200n), bytes: gone }],
-    });
+    base.fill(0, tuple + 8, tuple + 12);
+    const records = [{ endLsn: lsn(200n), bytes: gone }];
+    const after = new Bytes(reconstructPage(engine, { ...of, base, records }));
     expect(u32(after, tuple + 4)).toBe(701);
     expect([u32(after, tuple + 8), u16(after, tuple + 20) & 0x20]).toEqual([0x11223344, 0x20]);
     expect(u16(after, tuple + 18) & 0x2000).toBe(0x2000);

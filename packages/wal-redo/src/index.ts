@@ -1,3 +1,4 @@
+export { Bytes } from './bytes.ts';
 export type { HeapLayout } from './heap-layout.ts';
 export { REDO_MAJORS } from './major-differences.ts';
 export { applyNeonRecord, type NeonPageRecord } from './neon/neon-record.ts';

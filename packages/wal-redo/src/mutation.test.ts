@@ -1,6 +1,6 @@
 import { findPostgres } from '@neon-snapshot/postgres-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { setU16, setU32, u16, u32 } from './bytes.ts';
+import { Bytes, setU16, setU32, u16, u32 } from './bytes.ts';
 import { pdLower, setPdLower } from './page/header.ts';
 import { itemStart, maxOffsetNumber } from './page/line-pointer.ts';
 import { createRedoEngine } from './redo-engine.ts';
@@ -12,14 +12,15 @@ import { engineFor, makeHarnessCluster } from './testing/redo-harness.ts';
 const BTREE_FLAGS_AT = 8176 + 12;
 const GIN_MAXOFF_AT = 8184 + 4;
 
-const lastItem = (page: Uint8Array): number => itemStart(page, maxOffsetNumber(page));
+const lastItem = (page: Bytes): number => itemStart(page, maxOffsetNumber(page));
 
 const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a deletion that forgets xmax',
     operation: 'Heap/delete',
     blockId: 0,
-    damage: (page, record) => setU32(page, itemStart(page, u16(record.bytes, record.mainOffset + 4)) + 4, 0),
+    damage: (page, record) =>
+      setU32(page, itemStart(page, u16(new Bytes(record.bytes), record.mainOffset + 4)) + 4, 0),
   },
   {
     name: 'an insertion whose ctid is one off',
@@ -32,7 +33,7 @@ const MUTATIONS: readonly Mutation[] = [
     operation: 'Heap/lock',
     blockId: 0,
     damage: (page, record) => {
-      const at = itemStart(page, u16(record.bytes, record.mainOffset + 4)) + 18;
+      const at = itemStart(page, u16(new Bytes(record.bytes), record.mainOffset + 4)) + 18;
       setU16(page, at, u16(page, at) ^ 0x2000);
     },
   },

@@ -1,6 +1,6 @@
 import { lsn } from '@neon-snapshot/postgres';
 import { describe, expect, it } from 'vitest';
-import { u16, u32 } from './bytes.ts';
+import { Bytes, u16, u32 } from './bytes.ts';
 import { itemStart } from './page/line-pointer.ts';
 import { type PageRequest, reconstructPage, reconstructPages } from './reconstruct-page.ts';
 import { createRedoEngine } from './redo-engine.ts';
@@ -34,11 +34,11 @@ function expectRedoError(action: () => unknown, code: RedoErrorCode): void {
 
 describe('a reconstructed page', () => {
   it('starts from nothing where the first record makes it', () => {
-    const page = reconstructPage(engine, request({}));
+    const page = new Bytes(reconstructPage(engine, request({})));
     const tuple = itemStart(page, 1);
     expect(u32(page, tuple)).toBe(700);
     expect(u32(page, tuple + 4)).toBe(701);
-    expect([...page.subarray(tuple + 24, tuple + 29)]).toEqual([1, 2, 3, 4, 5]);
+    expect([...page.array.subarray(tuple + 24, tuple + 29)]).toEqual([1, 2, 3, 4, 5]);
     expect(u16(page, tuple + 20) & 0x0090).toBe(0x0090);
     expect([u32(page, 0), u32(page, 4)]).toEqual([1, 0x200]);
   });

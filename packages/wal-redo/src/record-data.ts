@@ -1,13 +1,13 @@
-import { type ByteRange, f64, u8, u16, u32 } from './bytes.ts';
+import { type ByteRange, type Bytes, f64, newBytes, u8, u16, u32 } from './bytes.ts';
 import { invalidRecord } from './redo-fault.ts';
 
 /** A part of a record (main data, or the data of a block); reads outside it are REDO_INVALID_RECORD. Reused. */
 export class RecordData implements ByteRange {
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Bytes = newBytes(0);
   start = 0;
   length = 0;
 
-  reset(bytes: Uint8Array, start: number, length: number): void {
+  reset(bytes: Bytes, start: number, length: number): void {
     this.bytes = bytes;
     this.start = start;
     this.length = length;

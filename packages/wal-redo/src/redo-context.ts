@@ -1,4 +1,5 @@
 import type { DecodedWalBlock, WalRecordDecoder } from '@neon-snapshot/postgres';
+import type { Bytes } from './bytes.ts';
 import type { HeapLayout, HeapRecordLayout } from './heap-layout.ts';
 import type { MajorDifferences } from './major-differences.ts';
 import type { RecordData } from './record-data.ts';
@@ -23,7 +24,7 @@ export interface RedoContext {
   /** The record's info bits, or those of the stock operation that a Neon record stands for. */
   info: number;
   block: DecodedWalBlock;
-  page: Uint8Array;
+  page: Bytes;
   readonly main: RecordData;
   /** Data of `block`. */
   readonly data: RecordData;

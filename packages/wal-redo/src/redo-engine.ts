@@ -8,7 +8,7 @@ import {
   lsn,
   WalRecordDecoder,
 } from '@neon-snapshot/postgres';
-import { u32 } from './bytes.ts';
+import { Bytes, newBytes, u32 } from './bytes.ts';
 import { type HeapLayout, heapRecordLayout } from './heap-layout.ts';
 import { restoreImage } from './image/restore-image.ts';
 import { majorDifferences, REDO_MAJORS } from './major-differences.ts';
@@ -43,10 +43,10 @@ export interface RedoEngine {
   readonly decoder: WalRecordDecoder;
   /**
    * Applies a decoded record to the page (8192 bytes, changed in place; zeros where there is none yet) of the block at
-   * an index of the record. Does nothing when the page has the record already. Throws RedoError; then the page is in no
+   * an index of the record; callers that come back to pages spare time by {@link Bytes} of them. Does nothing when the page has the record already. Throws RedoError; then the page is in no
    * defined state. The record is only read.
    */
-  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: RedoLsn): void;
+  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array | Bytes, endLsn: RedoLsn): void;
 }
 
 /** An LSN, or as a number where that is exact: hot loops spare the bigint. */
@@ -62,6 +62,8 @@ class Engine implements RedoEngine {
   readonly decoder: WalRecordDecoder;
   readonly #context: RedoContext & { record: WalRecordDecoder };
   readonly #heap: RedoContext['heap'];
+  /** The bytes that the last record lies in: a segment holds many. */
+  #record: Bytes = NO_BYTES;
 
   constructor(settings: RedoSettings) {
     this.settings = settings;
@@ -72,7 +74,7 @@ class Engine implements RedoEngine {
       record: this.decoder,
       info: 0,
       block: NO_BLOCK,
-      page: NO_PAGE,
+      page: NO_BYTES,
       main: new RecordData(),
       data: new RecordData(),
       heap: this.#heap,
@@ -82,17 +84,17 @@ class Engine implements RedoEngine {
     };
   }
 
-  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: RedoLsn): void {
+  redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array | Bytes, endLsn: RedoLsn): void {
     const block = record.block(blockIndex);
     try {
-      this.#prepare(record, block, page, endLsn);
+      this.#prepare(record, block, page instanceof Bytes ? page : new Bytes(page), endLsn);
       this.#apply();
     } catch (error) {
       throw located(error, { record, block, endLsn });
     }
   }
 
-  #prepare(record: WalRecordDecoder, block: DecodedWalBlock, page: Uint8Array, endLsn: RedoLsn): void {
+  #prepare(record: WalRecordDecoder, block: DecodedWalBlock, page: Bytes, endLsn: RedoLsn): void {
     if (page.length !== BLCKSZ) {
       throw new RedoFault('REDO_INVALID_PAGE', `a page has ${BLCKSZ} bytes; got ${page.length}`);
     }
@@ -101,8 +103,9 @@ class Engine implements RedoEngine {
     context.info = record.info;
     context.block = block;
     context.page = page;
-    context.main.reset(record.bytes, record.mainOffset, record.mainLength);
-    context.data.reset(record.bytes, block.dataOffset, block.dataLength);
+    if (record.bytes !== this.#record.array) this.#record = new Bytes(record.bytes);
+    context.main.reset(this.#record, record.mainOffset, record.mainLength);
+    context.data.reset(this.#record, block.dataOffset, block.dataLength);
     context.heap = this.#heap;
     const position = Number(endLsn);
     if (Number.isSafeInteger(position)) {
@@ -133,13 +136,13 @@ class Engine implements RedoEngine {
     const context = this.#context;
     const { record, block, page, lsnHigh, lsnLow } = context;
     restoreImage(record.bytes, block, page);
-    if (!isNewPage(page)) stampLsn(page, lsnHigh, lsnLow);
+    if (!isNewPage(page.array)) stampLsn(page, lsnHigh, lsnLow);
     manager.redoRestored?.(context);
   }
 }
 
 const TWO_32 = 2 ** 32;
-const NO_PAGE = new Uint8Array(0);
+const NO_BYTES = newBytes(0);
 const NO_BLOCK: DecodedWalBlock = {
   id: 0,
   forkNum: 0,
@@ -160,7 +163,7 @@ const NO_BLOCK: DecodedWalBlock = {
 };
 
 /** True when the page does not have a record with this end yet. */
-function isBefore(page: Uint8Array, lsnHigh: number, lsnLow: number): boolean {
+function isBefore(page: Bytes, lsnHigh: number, lsnLow: number): boolean {
   const high = u32(page, 0);
   return high < lsnHigh || (high === lsnHigh && u32(page, 4) < lsnLow);
 }

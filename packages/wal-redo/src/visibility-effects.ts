@@ -1,6 +1,6 @@
 /** Changes of visibility map pages that records imply without a block reference: bits that heap records clear, truncation. */
 import { RESOURCE_MANAGER, type RelTag, type WalRecordDecoder } from '@neon-snapshot/postgres';
-import { u8, u32 } from './bytes.ts';
+import { Bytes, u32 } from './bytes.ts';
 import { type HeapRecordLayout, heapRecordLayout, NEON_RMGR, NEON_RMGR_HEAP } from './heap-layout.ts';
 import {
   VISIBILITYMAP_ALL_FROZEN,
@@ -107,7 +107,7 @@ function clearOf(record: WalRecordDecoder, blockIndex: number, bits: number): Vi
 }
 
 function mainFlags(record: WalRecordDecoder, at: number): number {
-  return at < record.mainLength ? u8(record.bytes, record.mainOffset + at) : 0;
+  return at < record.mainLength ? (record.bytes[record.mainOffset + at] ?? 0) : 0;
 }
 
 /** SMGR TRUNCATE (storage_xlog.h): a relation is cut to `heapBlocks`, its forks by the flags. */
@@ -135,7 +135,8 @@ export function relationTruncation(record: WalRecordDecoder): RelationTruncation
       message: `A truncation record has ${TRUNCATE_SIZE} bytes of data; found ${record.mainLength}`,
     });
   }
-  const field = (index: number): number => u32(record.bytes, record.mainOffset + 4 * index);
+  const bytes = new Bytes(record.bytes);
+  const field = (index: number): number => u32(bytes, record.mainOffset + 4 * index);
   const flags = field(4);
   return {
     tag: { spcNode: field(1), dbNode: field(2), relNode: field(3), forkNum: 0 },

@@ -1,6 +1,6 @@
 /** Commit status pages (clog.c): two bits for each xid. Neon keeps the time of the last commit behind the page. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { setU8, u8 } from '../bytes.ts';
+import { Bytes, setU8, u8 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 
 const XIDS_PER_PAGE = 32768;
@@ -33,9 +33,10 @@ function setStatus(value: Uint8Array, xids: readonly number[], status: number): 
   if (value.length !== BLCKSZ && value.length !== STAMPED_SIZE) {
     throw invalidPage(`a clog page has ${BLCKSZ} or ${STAMPED_SIZE} bytes`);
   }
+  const bytes = new Bytes(value);
   for (const xid of xids) {
     const at = (xid % XIDS_PER_PAGE) >> 2;
     const shift = (xid & 3) * 2;
-    setU8(value, at, (u8(value, at) & ~(3 << shift)) | (status << shift));
+    setU8(bytes, at, (u8(bytes, at) & ~(3 << shift)) | (status << shift));
   }
 }

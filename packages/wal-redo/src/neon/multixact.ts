@@ -1,6 +1,6 @@
 /** Multixact pages (multixact.c): offsets are u32; members come in groups of four flag bytes and four xids. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { setU8, setU32 } from '../bytes.ts';
+import { Bytes, setU8, setU32 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 
 const OFFSETS_PER_PAGE = BLCKSZ / 4;
@@ -14,8 +14,7 @@ export function createMultixactOffset(
   page: Uint8Array,
   record: { readonly mid: number; readonly moff: number },
 ): Uint8Array {
-  assertPage(page);
-  setU32(page, (record.mid % OFFSETS_PER_PAGE) * 4, record.moff);
+  setU32(checkedPage(page), (record.mid % OFFSETS_PER_PAGE) * 4, record.moff);
   return page;
 }
 
@@ -27,17 +26,18 @@ export function createMultixactMembers(
     readonly members: readonly { readonly xid: number; readonly status: number }[];
   },
 ): Uint8Array {
-  assertPage(page);
+  const bytes = checkedPage(page);
   for (const [index, member] of record.members.entries()) {
     const offset = (record.moff + index) % U32;
     const group = (Math.floor(offset / MEMBERS_PER_GROUP) % GROUPS_PER_PAGE) * GROUP_SIZE;
     const inGroup = offset % MEMBERS_PER_GROUP;
-    setU8(page, group + inGroup, member.status);
-    setU32(page, group + MEMBERS_PER_GROUP + 4 * inGroup, member.xid);
+    setU8(bytes, group + inGroup, member.status);
+    setU32(bytes, group + MEMBERS_PER_GROUP + 4 * inGroup, member.xid);
   }
   return page;
 }
 
-function assertPage(page: Uint8Array): void {
+function checkedPage(page: Uint8Array): Bytes {
   if (page.length !== BLCKSZ) throw invalidPage(`a multixact page has ${BLCKSZ} bytes`);
+  return new Bytes(page);
 }

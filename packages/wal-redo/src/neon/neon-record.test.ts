@@ -1,6 +1,6 @@
 import { lsn } from '@neon-snapshot/postgres';
 import { describe, expect, it } from 'vitest';
-import { setU16, u32 } from '../bytes.ts';
+import { Bytes, newBytes, u32 } from '../bytes.ts';
 import { initPage } from '../page/header.ts';
 import { isRedoError } from '../redo-error.ts';
 import { applyNeonRecord, type NeonPageRecord } from './neon-record.ts';
@@ -12,9 +12,9 @@ function apply(value: Uint8Array, record: NeonPageRecord): Uint8Array {
 }
 
 function fullMap(): Uint8Array {
-  const page = new Uint8Array(8192);
+  const page = newBytes(8192);
   initPage(page, 0);
-  return page.fill(0xff, 24);
+  return page.array.fill(0xff, 24);
 }
 
 describe("Neon's records of the visibility map", () => {
@@ -26,7 +26,7 @@ describe("Neon's records of the visibility map", () => {
       flags: 3,
     });
     expect([page[24], page[25], page[26]]).toEqual([0xcf, 0xf3, 0xff]);
-    expect([u32(page, 0), u32(page, 4)]).toEqual([2, 0x10]);
+    expect([u32(new Bytes(page), 0), u32(new Bytes(page), 4)]).toEqual([2, 0x10]);
   });
 
   it('leave a new page new', () => {
@@ -42,7 +42,7 @@ describe("Neon's records of the visibility map", () => {
   it('cut the map behind a heap block', () => {
     const page = apply(fullMap(), { kind: 'truncate-visibility-map', byte: 3n, bitOffset: 4n });
     expect([...page.subarray(24, 30)]).toEqual([0xff, 0xff, 0xff, 0x0f, 0, 0]);
-    expect(u32(page, 0)).toBe(0);
+    expect(u32(new Bytes(page), 0)).toBe(0);
     const record = { kind: 'truncate-visibility-map', byte: 8168n, bitOffset: 0n } as const;
     expect(() => apply(fullMap(), record)).toThrow(expect.objectContaining({ code: 'REDO_INVALID_RECORD' }));
   });
@@ -77,14 +77,14 @@ describe("Neon's records of multixacts", () => {
       mid: 2048 + 3,
       moff: 0x01020304,
     });
-    expect(u32(page, 12)).toBe(0x01020304);
+    expect(u32(new Bytes(page), 12)).toBe(0x01020304);
   });
 
   it('write members: flags in the group of four, xids behind them', () => {
     const members = [{ xid: 777, status: 5 }];
     const page = apply(new Uint8Array(8192), { kind: 'multixact-members-create', moff: 123456789, members });
     expect(page[4781]).toBe(5);
-    expect(u32(page, 4788)).toBe(777);
+    expect(u32(new Bytes(page), 4788)).toBe(777);
   });
 
   it('refuse values that are no pages', () => {
@@ -102,7 +102,7 @@ describe("Neon's records of multixacts", () => {
 describe('an obsolete aux file record', () => {
   it('changes nothing', () => {
     const page = new Uint8Array(8192);
-    setU16(page, 100, 7);
+    page[100] = 7;
     expect(apply(page.slice(), { kind: 'aux-file' })).toEqual(page);
   });
 });

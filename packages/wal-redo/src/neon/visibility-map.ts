@@ -1,5 +1,5 @@
 import { isNewPage, type Lsn } from '@neon-snapshot/postgres';
-import { setU8, u8 } from '../bytes.ts';
+import { Bytes, setU8, u8 } from '../bytes.ts';
 import { CONTENTS, stampLsn } from '../page/header.ts';
 import { HEAP_BLOCKS_PER_PAGE, truncateVisibilityMapPage } from '../page/visibility-map.ts';
 
@@ -13,12 +13,13 @@ export function clearVisibilityMapFlags(
   },
   lsn: Lsn,
 ): Uint8Array {
+  const bytes = new Bytes(page);
   for (const heapBlock of [record.newHeapBlock, record.oldHeapBlock]) {
     if (heapBlock === undefined) continue;
     const at = CONTENTS + ((heapBlock % HEAP_BLOCKS_PER_PAGE) >> 2);
-    setU8(page, at, u8(page, at) & ~(record.flags << ((heapBlock & 3) * 2)));
+    setU8(bytes, at, u8(bytes, at) & ~(record.flags << ((heapBlock & 3) * 2)));
   }
-  if (!isNewPage(page)) stampLsn(page, Number(lsn >> 32n), Number(lsn & 0xffff_ffffn));
+  if (!isNewPage(page)) stampLsn(bytes, Number(lsn >> 32n), Number(lsn & 0xffff_ffffn));
   return page;
 }
 

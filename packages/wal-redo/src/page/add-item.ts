@@ -1,5 +1,5 @@
 /** `PageAddItem` of bufpage.c, with the offset number that every redo routine knows. */
-import { align8, type ByteRange, copyBytes, moveBytes, setU32, u32 } from '../bytes.ts';
+import { align8, type ByteRange, type Bytes, copyBytes, moveBytes, setU32, u32 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 import { assertSaneHeader, pdLower, pdUpper, setPdLower, setPdUpper } from './header.ts';
 import {
@@ -11,24 +11,24 @@ import {
 } from './line-pointer.ts';
 
 /** Puts an item at an offset number, moving the line pointers from there on one up. */
-export function insertItem(page: Uint8Array, offset: number, item: ByteRange): void {
+export function insertItem(page: Bytes, offset: number, item: ByteRange): void {
   const { bytes, start, length } = item;
   copyBytes(page, insertSpace(page, offset, length), bytes, start, length);
 }
 
 /** Puts an item at an offset number that is unused, or the next (`PAI_OVERWRITE`). */
-export function placeItem(page: Uint8Array, offset: number, item: ByteRange): void {
+export function placeItem(page: Bytes, offset: number, item: ByteRange): void {
   const { bytes, start, length } = item;
   copyBytes(page, placeSpace(page, offset, length), bytes, start, length);
 }
 
 /** Puts an item behind the last. */
-export function appendItem(page: Uint8Array, item: ByteRange): void {
+export function appendItem(page: Bytes, item: ByteRange): void {
   insertItem(page, maxOffsetNumber(page) + 1, item);
 }
 
 /** {@link insertItem} without the copy: gives where the item's bytes have to go. */
-function insertSpace(page: Uint8Array, offset: number, length: number): number {
+function insertSpace(page: Bytes, offset: number, length: number): number {
   assertSaneHeader(page);
   const next = maxOffsetNumber(page) + 1;
   assertOffsetAtMost(offset, next);
@@ -40,7 +40,7 @@ function insertSpace(page: Uint8Array, offset: number, length: number): number {
 }
 
 /** {@link placeItem} without the copy: gives where the item's bytes have to go. */
-export function placeSpace(page: Uint8Array, offset: number, length: number): number {
+export function placeSpace(page: Bytes, offset: number, length: number): number {
   assertSaneHeader(page);
   const next = maxOffsetNumber(page) + 1;
   assertOffsetAtMost(offset, next);
@@ -53,7 +53,7 @@ export function placeSpace(page: Uint8Array, offset: number, length: number): nu
   return upper;
 }
 
-function takeSpace(page: Uint8Array, length: number, needsLinePointer: boolean): number {
+function takeSpace(page: Bytes, length: number, needsLinePointer: boolean): number {
   const lower = pdLower(page) + (needsLinePointer ? LINE_POINTER_SIZE : 0);
   const upper = pdUpper(page) - align8(length);
   if (lower > upper || length === 0) throw invalidPage(`no room for an item of ${length} bytes`);

@@ -1,6 +1,6 @@
 /** Defragmentation of bufpage.c. Bytes of the free space between pd_lower and pd_upper stay as Postgres leaves them. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { align8, copyBytes, u32, viewOf } from '../bytes.ts';
+import { align8, type Bytes, copyBytes, newBytes, u32 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 import {
   assertSaneHeader,
@@ -28,10 +28,10 @@ import {
  * `PageRepairFragmentation`: packs the tuples against the special space and clears unused line pointers.
  * `dropsLinePointers`: also gives the unused line pointers at the end back (15 and later).
  */
-export function repairFragmentation(page: Uint8Array, dropsLinePointers: boolean): void {
+export function repairFragmentation(page: Bytes, dropsLinePointers: boolean): void {
   assertSaneHeader(page);
   const count = maxOffsetNumber(page);
-  const view = viewOf(page);
+  const { view } = page;
   let lastUsed = 0;
   let unused = 0;
   for (let offset = 1; offset <= count; offset++) {
@@ -50,7 +50,7 @@ export function repairFragmentation(page: Uint8Array, dropsLinePointers: boolean
 }
 
 /** `PageTruncateLinePointerArray`: gives unused line pointers at the end back, all but the first. */
-export function truncateLinePointers(page: Uint8Array): void {
+export function truncateLinePointers(page: Bytes): void {
   let offset = maxOffsetNumber(page);
   let dropped = 0;
   while (offset > 1 && isUnused(page, offset)) {
@@ -63,14 +63,14 @@ export function truncateLinePointers(page: Uint8Array): void {
   markFreeLines(page, hasFreeLines);
 }
 
-const packed = new Uint8Array(BLCKSZ);
+const packed = newBytes(BLCKSZ);
 
 /** `compactify_tuples`: lays the items of the first `count` line pointers against the special space, in their order. */
-export function packItems(page: Uint8Array, count: number): void {
+export function packItems(page: Bytes, count: number): void {
   const oldUpper = pdUpper(page);
   const special = pdSpecial(page);
   const lower = pdLower(page);
-  const view = viewOf(page);
+  const { view } = page;
   // Where each item lies below the one before, as on most heap pages, none is moved over one that is still to be moved.
   const source = areItemsDescending(view, count) ? page : packed;
   if (source === packed) copyBytes(packed, oldUpper, page, oldUpper, special - oldUpper);
@@ -111,11 +111,11 @@ function areItemsDescending(view: DataView, count: number): boolean {
   return true;
 }
 
-function isUnused(page: Uint8Array, offset: number): boolean {
+function isUnused(page: Bytes, offset: number): boolean {
   return lpFlags(u32(page, linePointerPlace(offset))) === LP_UNUSED;
 }
 
-function markFreeLines(page: Uint8Array, hasFreeLines: boolean): void {
+function markFreeLines(page: Bytes, hasFreeLines: boolean): void {
   if (hasFreeLines) setPageFlags(page, PD_HAS_FREE_LINES);
   else clearPageFlags(page, PD_HAS_FREE_LINES);
 }

@@ -1,5 +1,5 @@
 /** `PageIndexTupleDelete` and its kin of bufpage.c, by which index pages change. */
-import { align8, type ByteRange, copyBytes, moveBytes, setU32, viewOf } from '../bytes.ts';
+import { align8, type ByteRange, type Bytes, copyBytes, moveBytes, setU32 } from '../bytes.ts';
 import { invalidPage, invalidRecord } from '../redo-fault.ts';
 import { packItems } from './compact.ts';
 import { assertSaneHeader, CONTENTS, pdLower, pdSpecial, pdUpper, setPdLower, setPdUpper } from './header.ts';
@@ -20,7 +20,7 @@ import {
 const SINGLE_DELETES_MAX = 2;
 
 /** `PageIndexTupleDelete`: removes an item and its line pointer. */
-export function deleteItem(page: Uint8Array, offset: number): void {
+export function deleteItem(page: Bytes, offset: number): void {
   assertSaneHeader(page);
   const start = itemStart(page, offset);
   const size = align8(lpLength(linePointer(page, offset)));
@@ -33,14 +33,14 @@ export function deleteItem(page: Uint8Array, offset: number): void {
 }
 
 /** `PageIndexMultiDelete`: removes items by ascending offset numbers. */
-export function deleteItems(page: Uint8Array, offsets: readonly number[]): void {
+export function deleteItems(page: Bytes, offsets: readonly number[]): void {
   if (offsets.length <= SINGLE_DELETES_MAX) {
     for (const offset of offsets.toReversed()) deleteItem(page, offset);
     return;
   }
   assertSaneHeader(page);
   const count = maxOffsetNumber(page);
-  const view = viewOf(page);
+  const { view } = page;
   let next = 0;
   let kept = 0;
   for (let offset = 1; offset <= count; offset++) {
@@ -54,7 +54,7 @@ export function deleteItems(page: Uint8Array, offsets: readonly number[]): void 
 }
 
 /** `PageIndexTupleDeleteNoCompact`: removes an item, but its line pointer stays unless it is the last. */
-export function deleteItemKeepingOffsets(page: Uint8Array, offset: number): void {
+export function deleteItemKeepingOffsets(page: Bytes, offset: number): void {
   assertSaneHeader(page);
   const start = itemStart(page, offset);
   const size = align8(lpLength(linePointer(page, offset)));
@@ -69,7 +69,7 @@ export function deleteItemKeepingOffsets(page: Uint8Array, offset: number): void
 }
 
 /** `PageIndexTupleOverwrite`: puts another item, of any size that fits, in place of one. */
-export function overwriteItem(page: Uint8Array, offset: number, item: ByteRange): void {
+export function overwriteItem(page: Bytes, offset: number, item: ByteRange): void {
   assertSaneHeader(page);
   const lp = linePointer(page, offset);
   const start = itemStart(page, offset);
@@ -91,7 +91,7 @@ export function overwriteItem(page: Uint8Array, offset: number, item: ByteRange)
 }
 
 /** Moves the items below a removed one up. */
-function closeGap(page: Uint8Array, start: number, size: number): void {
+function closeGap(page: Bytes, start: number, size: number): void {
   const upper = pdUpper(page);
   if (start < upper || start + size > pdSpecial(page)) {
     throw invalidPage(`an item of ${size} bytes at ${start} lies outside the page's items`);
@@ -101,11 +101,11 @@ function closeGap(page: Uint8Array, start: number, size: number): void {
 }
 
 function shiftItems(
-  page: Uint8Array,
+  page: Bytes,
   shift: { readonly count: number; readonly upTo: number; readonly by: number },
 ): void {
   const { count, upTo, by } = shift;
-  const view = viewOf(page);
+  const { view } = page;
   for (let offset = 1; offset <= count; offset++) {
     const place = linePointerPlace(offset);
     const lp = view.getUint32(place, true);

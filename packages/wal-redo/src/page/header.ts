@@ -1,6 +1,6 @@
 /** PageHeaderData (bufpage.h): pd_lsn 0, pd_checksum 8, pd_flags 10, pd_lower 12, pd_upper 14, pd_special 16, size 18, pd_prune_xid 20. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { setU16, setU32, u16, u32 } from '../bytes.ts';
+import { type Bytes, setU16, setU32, u16, u32 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 
 /** Where line pointers, or an access method's own content, begin. */
@@ -17,26 +17,26 @@ const PAGE_LAYOUT_VERSION = 4;
 export const PD_HAS_FREE_LINES = 1;
 export const PD_ALL_VISIBLE = 4;
 
-export const pdLower = (page: Uint8Array): number => u16(page, PD_LOWER);
-export const pdUpper = (page: Uint8Array): number => u16(page, PD_UPPER);
-export const pdSpecial = (page: Uint8Array): number => u16(page, PD_SPECIAL);
-export const setPdLower = (page: Uint8Array, value: number): void => setU16(page, PD_LOWER, value);
-export const setPdUpper = (page: Uint8Array, value: number): void => setU16(page, PD_UPPER, value);
+export const pdLower = (page: Bytes): number => u16(page, PD_LOWER);
+export const pdUpper = (page: Bytes): number => u16(page, PD_UPPER);
+export const pdSpecial = (page: Bytes): number => u16(page, PD_SPECIAL);
+export const setPdLower = (page: Bytes, value: number): void => setU16(page, PD_LOWER, value);
+export const setPdUpper = (page: Bytes, value: number): void => setU16(page, PD_UPPER, value);
 
-export const pruneXid = (page: Uint8Array): number => u32(page, PD_PRUNE_XID);
-export const setPruneXid = (page: Uint8Array, xid: number): void => setU32(page, PD_PRUNE_XID, xid);
+export const pruneXid = (page: Bytes): number => u32(page, PD_PRUNE_XID);
+export const setPruneXid = (page: Bytes, xid: number): void => setU32(page, PD_PRUNE_XID, xid);
 
-export function setPageFlags(page: Uint8Array, flags: number): void {
+export function setPageFlags(page: Bytes, flags: number): void {
   setU16(page, PD_FLAGS, u16(page, PD_FLAGS) | flags);
 }
 
-export function clearPageFlags(page: Uint8Array, flags: number): void {
+export function clearPageFlags(page: Bytes, flags: number): void {
   setU16(page, PD_FLAGS, u16(page, PD_FLAGS) & ~flags);
 }
 
 /** `PageInit`: an empty page with `specialSize` bytes (a multiple of 8) at its end. */
-export function initPage(page: Uint8Array, specialSize: number): void {
-  page.fill(0);
+export function initPage(page: Bytes, specialSize: number): void {
+  page.array.fill(0);
   setPdLower(page, CONTENTS);
   setPdUpper(page, BLCKSZ - specialSize);
   setU16(page, PD_SPECIAL, BLCKSZ - specialSize);
@@ -44,13 +44,13 @@ export function initPage(page: Uint8Array, specialSize: number): void {
 }
 
 /** `PageSetLSN` */
-export function stampLsn(page: Uint8Array, high: number, low: number): void {
+export function stampLsn(page: Bytes, high: number, low: number): void {
   setU32(page, 0, high);
   setU32(page, 4, low);
 }
 
 /** Start of the special space; REDO_INVALID_PAGE when it is not of `size` bytes. */
-export function specialSpace(page: Uint8Array, size: number): number {
+export function specialSpace(page: Bytes, size: number): number {
   const special = pdSpecial(page);
   if (special !== BLCKSZ - size) {
     throw invalidPage(`pd_special is ${special}; this kind of page has ${BLCKSZ - size}`);
@@ -59,7 +59,7 @@ export function specialSpace(page: Uint8Array, size: number): number {
 }
 
 /** The checks that `PageAddItem` and its kind make before they trust a header. */
-export function assertSaneHeader(page: Uint8Array): void {
+export function assertSaneHeader(page: Bytes): void {
   const lower = pdLower(page);
   const upper = pdUpper(page);
   const special = pdSpecial(page);

@@ -1,5 +1,5 @@
 /** Line pointers (ItemIdData of itemid.h): 15 bits offset, 2 bits flags, 15 bits length; offset numbers count from 1. */
-import { setU32, u32 } from '../bytes.ts';
+import { type Bytes, setU32, u32 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 import { CONTENTS, pdLower } from './header.ts';
 
@@ -24,7 +24,7 @@ export function moveLinePointer(lp: number, offset: number): number {
 }
 
 /** `PageGetMaxOffsetNumber` */
-export function maxOffsetNumber(page: Uint8Array): number {
+export function maxOffsetNumber(page: Bytes): number {
   const lower = pdLower(page);
   return lower <= CONTENTS ? 0 : (lower - CONTENTS) >> 2;
 }
@@ -33,18 +33,18 @@ export function maxOffsetNumber(page: Uint8Array): number {
 export const linePointerPlace = (offset: number): number => CONTENTS + LINE_POINTER_SIZE * (offset - 1);
 
 /** The line pointer of an offset number that exists. */
-export function linePointer(page: Uint8Array, offset: number): number {
+export function linePointer(page: Bytes, offset: number): number {
   assertOffset(page, offset);
   return u32(page, linePointerPlace(offset));
 }
 
-export function setLinePointer(page: Uint8Array, offset: number, lp: number): void {
+export function setLinePointer(page: Bytes, offset: number, lp: number): void {
   assertOffset(page, offset);
   setU32(page, linePointerPlace(offset), lp);
 }
 
 /** Start of the item with an offset number; it has to have storage. */
-export function itemStart(page: Uint8Array, offset: number): number {
+export function itemStart(page: Bytes, offset: number): number {
   const lp = linePointer(page, offset);
   const start = lpOffset(lp);
   if (lpLength(lp) === 0 || start < CONTENTS || start + lpLength(lp) > page.length) {
@@ -53,11 +53,11 @@ export function itemStart(page: Uint8Array, offset: number): number {
   return start;
 }
 
-export function itemLength(page: Uint8Array, offset: number): number {
+export function itemLength(page: Bytes, offset: number): number {
   return lpLength(linePointer(page, offset));
 }
 
-function assertOffset(page: Uint8Array, offset: number): void {
+function assertOffset(page: Bytes, offset: number): void {
   const max = maxOffsetNumber(page);
   if (offset < 1 || offset > max) throw invalidPage(`offset number ${offset} is outside 1..${max}`);
 }

@@ -1,6 +1,6 @@
 /** Pages of the visibility map (visibilitymap.c): two bits for each heap block behind the page header. */
 import { BLCKSZ, isNewPage } from '@neon-snapshot/postgres';
-import { fillBytes, setU8, u8 } from '../bytes.ts';
+import { Bytes, fillBytes, setU8, u8 } from '../bytes.ts';
 import { invalidRecord } from '../redo-fault.ts';
 import { CONTENTS, initPage } from './header.ts';
 
@@ -16,14 +16,15 @@ export function visibilityMapBlock(heapBlock: number): number {
 }
 
 /** `visibilitymap_clear`: as Postgres reads it, a new page becomes an empty one. pd_lsn stays. */
-export function clearVisibilityBits(page: Uint8Array, heapBlock: number, bits: number): void {
-  if (isNewPage(page)) initPage(page, 0);
+export function clearVisibilityBits(array: Uint8Array, heapBlock: number, bits: number): void {
+  const page = new Bytes(array);
+  if (isNewPage(array)) initPage(page, 0);
   const { place, shift } = placeOf(heapBlock);
   setU8(page, place, u8(page, place) & ~(bits << shift));
 }
 
 /** `visibilitymap_set`; false where the bits are that already, then pd_lsn stays too. */
-export function setVisibilityBits(page: Uint8Array, heapBlock: number, bits: number): boolean {
+export function setVisibilityBits(page: Bytes, heapBlock: number, bits: number): boolean {
   const { place, shift } = placeOf(heapBlock);
   const map = u8(page, place);
   if (((map >> shift) & 3) === bits) return false;
@@ -61,8 +62,9 @@ export function truncateVisibilityMapPage(
   if (!Number.isInteger(byte) || byte < 0 || byte >= size || ![0, 2, 4, 6].includes(shift)) {
     throw invalidRecord(`visibility map is to be cut at byte ${byte}, bit ${shift}`);
   }
-  fillBytes(page, 0, CONTENTS + byte + 1, BLCKSZ);
-  setU8(page, CONTENTS + byte, u8(page, CONTENTS + byte) & ((1 << shift) - 1));
+  const bytes = new Bytes(page);
+  fillBytes(bytes, 0, CONTENTS + byte + 1, BLCKSZ);
+  setU8(bytes, CONTENTS + byte, u8(bytes, CONTENTS + byte) & ((1 << shift) - 1));
 }
 
 function placeOf(heapBlock: number): { readonly place: number; readonly shift: number } {

@@ -1,4 +1,5 @@
 import { BLCKSZ, type RelTag } from '@neon-snapshot/postgres';
+import { Bytes } from '../bytes.ts';
 import type { ChangingPages } from './record-effects.ts';
 
 /** Blocks that are read, kept, and given to a worker together: 256 KiB. */
@@ -31,7 +32,7 @@ export interface PageRange {
 }
 
 interface KeptRange extends PageRange {
-  readonly pages: readonly Uint8Array[];
+  readonly pages: readonly Bytes[];
 }
 
 interface Relation {
@@ -61,12 +62,16 @@ export class PageRanges implements ChangingPages {
   }
 
   page(tag: RelTag, blockNumber: number): Uint8Array {
+    return this.pageBytes(tag, blockNumber).array;
+  }
+
+  pageBytes(tag: RelTag, blockNumber: number): Bytes {
     const relation = this.#relation(tag);
     const index = blockNumber >>> RANGE_SHIFT;
     const range = relation.ranges[index] ?? this.#read(relation, index);
     const inRange = blockNumber & (RANGE_BLOCKS - 1);
     range.touched |= 1 << inRange;
-    return range.pages[inRange] as Uint8Array;
+    return range.pages[inRange] as Bytes;
   }
 
   truncate(tag: RelTag, blocks: number): void {
@@ -118,9 +123,10 @@ export class PageRanges implements ChangingPages {
     const bytes = new Uint8Array(RANGE_BLOCKS * BLCKSZ);
     const blocks = Math.min(RANGE_BLOCKS, relation.truncatedTo - firstBlock);
     if (blocks > 0) this.#source.readBlocks(relation.tag, firstBlock, bytes.subarray(0, blocks * BLCKSZ));
-    const pages = Array.from({ length: RANGE_BLOCKS }, (_, page) =>
-      bytes.subarray(page * BLCKSZ, (page + 1) * BLCKSZ),
-    );
+    const pages: Bytes[] = [];
+    for (let start = 0; start < bytes.length; start += BLCKSZ) {
+      pages.push(new Bytes(bytes.subarray(start, start + BLCKSZ)));
+    }
     const range = { tag: relation.tag, firstBlock, bytes, touched: 0, pages };
     // A sparse array would be a slow one: it grows by holes that are filled.
     while (relation.ranges.length < index) relation.ranges.push(undefined);

@@ -61,7 +61,7 @@ export function replayWal(options: ReplayWalOptions): ReplayCounts {
       blocks++;
       // The decoder lets no other fork through.
       const tag = block as RelTag & { forkNum: ForkNumber };
-      engine.redoBlock(decoder, index, pages.page(tag, block.blockNumber), scanner.end);
+      engine.redoBlock(decoder, index, pages.pageBytes(tag, block.blockNumber), scanner.end);
     }
   }
   return { records, blocks, bytes, end: scanner.walEnd?.lsn ?? lsn(BigInt(scanner.end)) };

@@ -1,6 +1,6 @@
 /** Resource manager 17, BRIN (brin_xlog.c, brin_xlog.h). */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { setU16, setU32 } from '../bytes.ts';
+import { type Bytes, setU16, setU32 } from '../bytes.ts';
 import { placeItem } from '../page/add-item.ts';
 import { deleteItemKeepingOffsets, overwriteItem } from '../page/delete-item.ts';
 import { CONTENTS, initPage, setPdLower } from '../page/header.ts';
@@ -72,7 +72,7 @@ export const brin: ResourceManager = {
   },
 };
 
-function initBrinPage(page: Uint8Array, type: number): void {
+function initBrinPage(page: Bytes, type: number): void {
   initPage(page, SPECIAL_SIZE);
   setU16(page, TYPE_AT, type);
 }
@@ -118,7 +118,7 @@ function desummarize({ page, main, block }: RedoContext): void {
 
 /** `brinSetHeapBlockItemptr` */
 function setRevmapEntry(
-  page: Uint8Array,
+  page: Bytes,
   range: { readonly pagesPerRange: number; readonly heapBlock: number },
   to: { readonly block: number; readonly offset: number },
 ): void {

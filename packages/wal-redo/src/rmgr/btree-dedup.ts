@@ -1,6 +1,6 @@
 /** `btree_xlog_dedup`: tuples with equal keys become tuples with posting lists, by intervals that the record names. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { copyBytes } from '../bytes.ts';
+import { type ByteRange, type Bytes, copyBytes, newBytes } from '../bytes.ts';
 import { appendItem } from '../page/add-item.ts';
 import { initPage } from '../page/header.ts';
 import { itemLength, itemStart, maxOffsetNumber } from '../page/line-pointer.ts';
@@ -14,9 +14,9 @@ import {
   firstDataOffset,
   SPECIAL_SIZE,
 } from './btree-page.ts';
-import { formPosting, itemPointerAt, type PostingTuple, readPostingTuple, wholeOf } from './btree-posting.ts';
+import { formPosting, itemPointerAt, type PostingTuple, readPostingTuple } from './btree-posting.ts';
 
-const rebuilt = new Uint8Array(BLCKSZ);
+const rebuilt = newBytes(BLCKSZ);
 
 /** Block data: for each interval the offset number of its first tuple and how many it takes. */
 export function redoDedup(context: RedoContext): void {
@@ -39,10 +39,12 @@ export function redoDedup(context: RedoContext): void {
     offset += items;
   }
   clearBtreeFlags(rebuilt, BTP_HAS_GARBAGE);
-  page.set(rebuilt);
+  page.array.set(rebuilt.array);
 }
 
-function mergedTuple(page: Uint8Array, offset: number, items: number): ReturnType<typeof wholeOf> {
+const pointers = newBytes(BLCKSZ);
+
+function mergedTuple(page: Bytes, offset: number, items: number): ByteRange {
   const base = tupleAt(page, offset);
   if (items === 1) return base;
   const lists: PostingTuple[] = [];
@@ -52,16 +54,15 @@ function mergedTuple(page: Uint8Array, offset: number, items: number): ReturnTyp
     lists.push(tuple);
     count += tuple.count;
   }
-  const pointers = new Uint8Array(ITEM_POINTER_SIZE * count);
   let at = 0;
   for (const list of lists) {
     const size = ITEM_POINTER_SIZE * list.count;
     copyBytes(pointers, at, page, itemPointerAt(list, 0), size);
     at += size;
   }
-  return wholeOf(formPosting(base, pointers));
+  return formPosting(base, pointers, count);
 }
 
-function tupleAt(page: Uint8Array, offset: number): PostingTuple {
+function tupleAt(page: Bytes, offset: number): PostingTuple {
   return readPostingTuple(page, itemStart(page, offset));
 }

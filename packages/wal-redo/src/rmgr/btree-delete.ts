@@ -1,5 +1,6 @@
 /** DELETE and VACUUM (nbtxlog.c): whole tuples go, and posting lists get shorter. */
-import { align8, copyBytes } from '../bytes.ts';
+import { BLCKSZ } from '@neon-snapshot/postgres';
+import { align8, copyBytes, newBytes } from '../bytes.ts';
 import { deleteItems, overwriteItem } from '../page/delete-item.ts';
 import { itemStart } from '../page/line-pointer.ts';
 import { ITEM_POINTER_SIZE } from '../page/tuple.ts';
@@ -35,6 +36,8 @@ function deleteAndUpdate(
   clearBtreeFlags(page, BTP_HAS_GARBAGE);
 }
 
+const kept = newBytes(BLCKSZ);
+
 /** `_bt_update_posting` */
 function shortenPosting(
   { page, data }: RedoContext,
@@ -43,7 +46,6 @@ function shortenPosting(
 ): void {
   const old = readPostingTuple(page, itemStart(page, offset));
   if (gone.places >= old.count) throw invalidRecord(`${gone.places} of ${old.count} item pointers are to go`);
-  const kept = new Uint8Array(ITEM_POINTER_SIZE * (old.count - gone.places));
   let next = 0;
   let to = 0;
   for (let index = 0; index < old.count; index++) {
@@ -54,11 +56,7 @@ function shortenPosting(
     copyBytes(kept, to, page, itemPointerAt(old, index), ITEM_POINTER_SIZE);
     to += ITEM_POINTER_SIZE;
   }
-  const shorter = formPosting(old, kept);
-  // The line pointer's length is the aligned one; formPosting allocates that much.
-  overwriteItem(page, offset, {
-    bytes: new Uint8Array(shorter.buffer),
-    start: 0,
-    length: align8(shorter.length),
-  });
+  const { bytes, start, length } = formPosting(old, kept, old.count - gone.places);
+  // The line pointer's length is the aligned one.
+  overwriteItem(page, offset, { bytes, start, length: align8(length) });
 }

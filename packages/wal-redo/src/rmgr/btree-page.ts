@@ -1,5 +1,5 @@
 /** Btree pages (nbtree.h): the special space holds btpo_prev, btpo_next, btpo_level u32, btpo_flags, btpo_cycleid u16. */
-import { align8, copyBytes, setF64, setU8, setU16, setU32, u16, u32 } from '../bytes.ts';
+import { align8, type Bytes, copyBytes, setF64, setU8, setU16, setU32, u16, u32 } from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { CONTENTS, initPage, setPdLower, specialSpace } from '../page/header.ts';
 import { indexTupleSize } from '../page/tuple.ts';
@@ -38,7 +38,7 @@ export interface BtreeSpecial {
   readonly flags: number;
 }
 
-export function initBtreePage(page: Uint8Array, special: BtreeSpecial): void {
+export function initBtreePage(page: Bytes, special: BtreeSpecial): void {
   initPage(page, SPECIAL_SIZE);
   const at = btreeSpecial(page);
   setU32(page, at + BTPO_PREV, special.left);
@@ -48,27 +48,27 @@ export function initBtreePage(page: Uint8Array, special: BtreeSpecial): void {
   setU16(page, at + BTPO_CYCLEID, 0);
 }
 
-export const btreeSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
-export const setLeftLink = (page: Uint8Array, block: number): void =>
+export const btreeSpecial = (page: Bytes): number => specialSpace(page, SPECIAL_SIZE);
+export const setLeftLink = (page: Bytes, block: number): void =>
   setU32(page, btreeSpecial(page) + BTPO_PREV, block);
-export const setRightLink = (page: Uint8Array, block: number): void =>
+export const setRightLink = (page: Bytes, block: number): void =>
   setU32(page, btreeSpecial(page) + BTPO_NEXT, block);
 
-export function setBtreeFlags(page: Uint8Array, flags: number): void {
+export function setBtreeFlags(page: Bytes, flags: number): void {
   setU16(page, btreeSpecial(page) + BTPO_FLAGS, flags);
 }
 
-export function clearBtreeFlags(page: Uint8Array, flags: number): void {
+export function clearBtreeFlags(page: Bytes, flags: number): void {
   const at = btreeSpecial(page) + BTPO_FLAGS;
   setU16(page, at, u16(page, at) & ~flags);
 }
 
-export function clearCycleId(page: Uint8Array): void {
+export function clearCycleId(page: Bytes): void {
   setU16(page, btreeSpecial(page) + BTPO_CYCLEID, 0);
 }
 
 /** `P_FIRSTDATAKEY`: all pages but the rightmost of a level have their high key first. */
-export function firstDataOffset(page: Uint8Array): number {
+export function firstDataOffset(page: Bytes): number {
   return u32(page, btreeSpecial(page) + BTPO_NEXT) === 0 ? 1 : 2;
 }
 
@@ -84,7 +84,7 @@ export function initMetapage({ page, data }: RedoContext): void {
 }
 
 /** `_bt_restore_page`: tuples from `at` to the end of the data, the last one first, as they lie on a page. */
-export function restoreTuples(page: Uint8Array, data: RecordData, at: number): void {
+export function restoreTuples(page: Bytes, data: RecordData, at: number): void {
   const starts: number[] = [];
   for (let next = at; next < data.length; ) {
     starts.push(next);

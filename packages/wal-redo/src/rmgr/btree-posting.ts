@@ -1,5 +1,16 @@
 /** Posting lists: index tuples with many heap item pointers (nbtree.h, nbtdedup.c). */
-import { align8, type ByteRange, copyBytes, copyOfBytes, setU16, u16 } from '../bytes.ts';
+import { BLCKSZ } from '@neon-snapshot/postgres';
+import {
+  align8,
+  type ByteRange,
+  type Bytes,
+  copyBytes,
+  copyOfBytes,
+  fillBytes,
+  newBytes,
+  setU16,
+  u16,
+} from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { itemLength, itemStart } from '../page/line-pointer.ts';
 import { blockId, INDEX_TUPLE_INFO, ITEM_POINTER_SIZE, indexTupleSize, setBlockId } from '../page/tuple.ts';
@@ -27,7 +38,7 @@ export function itemPointerAt(tuple: PostingTuple, index: number): number {
 }
 
 /** The tuple at `start`, whose bytes are checked to be there. */
-export function readPostingTuple(bytes: Uint8Array, start: number): PostingTuple {
+export function readPostingTuple(bytes: Bytes, start: number): PostingTuple {
   const length = indexTupleSize(bytes, start);
   if (start + length > bytes.length)
     throw invalidPage(`index tuple of ${length} bytes passes its page or record`);
@@ -43,34 +54,40 @@ export function readPostingTuple(bytes: Uint8Array, start: number): PostingTuple
   return { bytes, start, length, keySize, count };
 }
 
-/** `_bt_form_posting`: the key of a tuple with other item pointers; a plain tuple where there is one. */
-export function formPosting(key: PostingTuple, itemPointers: Uint8Array): Uint8Array {
+const formed = newBytes(BLCKSZ);
+
+/**
+ * `_bt_form_posting`: the key of a tuple with the first `count` of other item pointers; a plain tuple where there is one.
+ * Valid until the next call, with zeros behind it up to a multiple of 8.
+ */
+export function formPosting(key: PostingTuple, itemPointers: Bytes, count: number): ByteRange {
   const { bytes, start, keySize } = key;
-  const count = itemPointers.length / ITEM_POINTER_SIZE;
-  const size = count > 1 ? align8(keySize + itemPointers.length) : keySize;
+  const pointersSize = ITEM_POINTER_SIZE * count;
+  const size = count > 1 ? align8(keySize + pointersSize) : keySize;
   if (count === 0 || count > BT_OFFSET_MASK || size > INDEX_SIZE_MASK) {
     throw invalidRecord(`posting list of ${count} item pointers`);
   }
-  const tuple = new Uint8Array(align8(size));
+  const tuple = formed;
+  fillBytes(tuple, 0, 0, align8(size));
   copyBytes(tuple, 0, bytes, start, keySize);
   const info = (u16(tuple, INDEX_TUPLE_INFO) & ~INDEX_SIZE_MASK & ~INDEX_ALT_TID_MASK) | size;
   if (count > 1) {
     setU16(tuple, INDEX_TUPLE_INFO, info | INDEX_ALT_TID_MASK);
     setBlockId(tuple, 0, keySize);
     setU16(tuple, 4, count | BT_IS_POSTING);
-    copyBytes(tuple, keySize, itemPointers, 0, itemPointers.length);
+    copyBytes(tuple, keySize, itemPointers, 0, pointersSize);
   } else {
     setU16(tuple, INDEX_TUPLE_INFO, info);
     copyBytes(tuple, 0, itemPointers, 0, ITEM_POINTER_SIZE);
   }
-  return tuple.length === size ? tuple : tuple.subarray(0, size);
+  return { bytes: tuple, start: 0, length: size };
 }
 
 /**
  * `_bt_swap_posting`: a new tuple whose item pointer belongs inside an old tuple's list takes the list's last one, and the
  * list takes its. Changes both given copies.
  */
-export function swapPosting(newTuple: Uint8Array, oldTuple: Uint8Array, index: number): void {
+export function swapPosting(newTuple: Bytes, oldTuple: Bytes, index: number): void {
   const old = readPostingTuple(oldTuple, 0);
   if (index <= 0 || index >= old.count || newTuple.length < ITEM_POINTER_SIZE) {
     throw invalidRecord(`posting offset ${index} in a list of ${old.count}`);
@@ -79,7 +96,7 @@ export function swapPosting(newTuple: Uint8Array, oldTuple: Uint8Array, index: n
   const at = itemPointerAt(old, index);
   copyBytes(oldTuple, at + ITEM_POINTER_SIZE, oldTuple, at, ITEM_POINTER_SIZE * (old.count - 1 - index));
   copyBytes(oldTuple, at, newTuple, 0, ITEM_POINTER_SIZE);
-  newTuple.set(last);
+  copyBytes(newTuple, 0, last, 0, last.length);
 }
 
 /** INSERT_POST: the data is the posting offset and the new tuple; the old one lies before where the new one goes. */
@@ -93,10 +110,10 @@ export function insertPosting(context: RedoContext, offset: number): void {
   insertItem(page, offset, wholeOf(newTuple));
 }
 
-export function copyOf(range: ByteRange): Uint8Array {
+export function copyOf(range: ByteRange): Bytes {
   return copyOfBytes(range.bytes, range.start, range.start + range.length);
 }
 
-export function wholeOf(bytes: Uint8Array): ByteRange {
+export function wholeOf(bytes: Bytes): ByteRange {
   return { bytes, start: 0, length: bytes.length };
 }

@@ -1,6 +1,6 @@
 /** `btree_xlog_split`: 0 the page that is split, 1 its new right half, 2 the page right of that, 3 a child split before. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { type ByteRange, copyBytes } from '../bytes.ts';
+import { type ByteRange, type Bytes, copyBytes, newBytes } from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { initPage } from '../page/header.ts';
 import { itemLength, itemStart } from '../page/line-pointer.ts';
@@ -55,7 +55,7 @@ interface LeftAdditions {
   readonly replacement?: { readonly offset: number; readonly tuple: ByteRange };
 }
 
-const half = new Uint8Array(BLCKSZ);
+const half = newBytes(BLCKSZ);
 
 /** Main data: level, firstrightoff, newitemoff, postingoff. The left half is built anew on a page of its own. */
 function splitLeftHalf(context: RedoContext, isNewItemLeft: boolean): void {
@@ -79,7 +79,7 @@ function splitLeftHalf(context: RedoContext, isNewItemLeft: boolean): void {
     insertItem(half, to++, itemOf(page, offset));
   }
   if (isNewItemLeft && offset === newItemOffset && newItem) insertItem(half, to, newItem);
-  page.set(half);
+  page.array.set(half.array);
   setBtreeFlags(page, BTP_INCOMPLETE_SPLIT | (isLeaf ? BTP_LEAF : 0));
   setRightLink(page, blockNumberOf(context, 1));
   clearCycleId(page);
@@ -101,7 +101,7 @@ function leftAdditions(context: RedoContext, isNewItemLeft: boolean): LeftAdditi
 }
 
 function swapped(
-  page: Uint8Array,
+  page: Bytes,
   how: { readonly newItem: ByteRange; readonly main: RedoContext['main']; readonly postingOffset: number },
 ): Omit<LeftAdditions, 'highKey'> {
   const offset = how.main.u16(6) - 1;
@@ -111,6 +111,6 @@ function swapped(
   return { newItem: wholeOf(newTuple), replacement: { offset, tuple: wholeOf(oldTuple) } };
 }
 
-function itemOf(page: Uint8Array, offset: number): ByteRange {
+function itemOf(page: Bytes, offset: number): ByteRange {
   return { bytes: page, start: itemStart(page, offset), length: itemLength(page, offset) };
 }

@@ -1,5 +1,5 @@
 /** Resource manager 11, Btree (nbtxlog.c). Splits, posting lists, and deletions are in the other btree-*.ts. */
-import { copyBytes, setU16 } from '../bytes.ts';
+import { type Bytes, copyBytes, newBytes, setU16 } from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { deleteItem } from '../page/delete-item.ts';
 import { CONTENTS, setPdLower } from '../page/header.ts';
@@ -170,10 +170,10 @@ function redoUnlinkPage(context: RedoContext): void {
   }
 }
 
-const topParentTuple = new Uint8Array(TOP_PARENT_TUPLE_SIZE);
+const topParentTuple = newBytes(TOP_PARENT_TUPLE_SIZE);
 
 function writeHalfDead(
-  page: Uint8Array,
+  page: Bytes,
   to: { readonly left: number; readonly right: number; readonly topParent: number },
 ): void {
   const { left, right, topParent } = to;

@@ -1,5 +1,5 @@
 /** GIN pages (ginblock.h): the special space holds rightlink u32, maxoff u16, flags u16. */
-import { setU16, setU32, u16 } from '../bytes.ts';
+import { type Bytes, setU16, setU32, u16 } from '../bytes.ts';
 import { initPage, specialSpace } from '../page/header.ts';
 import { INVALID_BLOCK } from '../page/tuple.ts';
 
@@ -16,18 +16,17 @@ export const GIN_LIST_FULLROW = 32;
 export const GIN_INCOMPLETE_SPLIT = 64;
 export const GIN_COMPRESSED = 128;
 
-const ginSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
-export const ginFlags = (page: Uint8Array): number => u16(page, ginSpecial(page) + FLAGS);
-export const setGinFlags = (page: Uint8Array, flags: number): void =>
+const ginSpecial = (page: Bytes): number => specialSpace(page, SPECIAL_SIZE);
+export const ginFlags = (page: Bytes): number => u16(page, ginSpecial(page) + FLAGS);
+export const setGinFlags = (page: Bytes, flags: number): void =>
   setU16(page, ginSpecial(page) + FLAGS, flags);
-export const maxOffset = (page: Uint8Array): number => u16(page, ginSpecial(page) + MAXOFF);
-export const setMaxOffset = (page: Uint8Array, value: number): void =>
+export const maxOffset = (page: Bytes): number => u16(page, ginSpecial(page) + MAXOFF);
+export const setMaxOffset = (page: Bytes, value: number): void =>
   setU16(page, ginSpecial(page) + MAXOFF, value);
-export const setGinRightLink = (page: Uint8Array, block: number): void =>
-  setU32(page, ginSpecial(page), block);
+export const setGinRightLink = (page: Bytes, block: number): void => setU32(page, ginSpecial(page), block);
 
 /** `GinInitPage` */
-export function initGinPage(page: Uint8Array, flags: number): void {
+export function initGinPage(page: Bytes, flags: number): void {
   initPage(page, SPECIAL_SIZE);
   setGinRightLink(page, INVALID_BLOCK);
   setGinFlags(page, flags);

@@ -1,6 +1,6 @@
 /** Compressed posting lists of GIN (ginpostinglist.c) and how redo edits those of a leaf (`ginRedoRecompress`). */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { align2, copyBytes, copyOfBytes, setU16, u8, u16 } from '../bytes.ts';
+import { align2, type Bytes, copyBytes, copyOfBytes, newBytes, setU16, u8, u16 } from '../bytes.ts';
 import { CONTENTS, pdLower, setPdLower } from '../page/header.ts';
 import { blockId, ITEM_POINTER_SIZE, setBlockId } from '../page/tuple.ts';
 import type { RecordData } from '../record-data.ts';
@@ -23,15 +23,15 @@ const SEGMENT_ADDITEMS = 4;
 const VARBYTES_MAX = 7;
 const OFFSETS_PER_BLOCK = 2048;
 
-const segmentSize = (bytes: Uint8Array, at: number): number =>
+const segmentSize = (bytes: Bytes, at: number): number =>
   SEGMENT_HEADER_SIZE + align2(u16(bytes, at + ITEM_POINTER_SIZE));
 
-export function setDataSize(page: Uint8Array, size: number): void {
+export function setDataSize(page: Bytes, size: number): void {
   setPdLower(page, DATA_AT + size);
 }
 
 /** Applies the actions of `ginxlogRecompressDataLeaf` at `at` of the data to the segments of a leaf. */
-export function recompressLeaf(page: Uint8Array, data: RecordData, at: number): void {
+export function recompressLeaf(page: Bytes, data: RecordData, at: number): void {
   if ((ginFlags(page) & GIN_COMPRESSED) === 0) compressWholeLeaf(page);
   if (pdLower(page) < DATA_AT) throw invalidPage(`pd_lower ${pdLower(page)} of a GIN leaf`);
   const editor = new SegmentEditor(page);
@@ -71,13 +71,13 @@ export function recompressLeaf(page: Uint8Array, data: RecordData, at: number): 
 
 /** Writes the new segments over the old ones, which it keeps a copy of. */
 class SegmentEditor {
-  readonly #page: Uint8Array;
-  readonly #old: Uint8Array;
+  readonly #page: Bytes;
+  readonly #old: Bytes;
   #oldAt = 0;
   #segment = 0;
   #to = DATA_AT;
 
-  constructor(page: Uint8Array) {
+  constructor(page: Bytes) {
     this.#page = page;
     this.#old = copyOfBytes(page, DATA_AT, pdLower(page));
   }
@@ -97,7 +97,7 @@ class SegmentEditor {
     this.#segment++;
   }
 
-  add(bytes: Uint8Array, start: number, size: number): void {
+  add(bytes: Bytes, start: number, size: number): void {
     copyBytes(this.#page, this.#to, bytes, start, size);
     this.#to += size;
   }
@@ -120,7 +120,7 @@ class SegmentEditor {
 }
 
 /** Leaves of 9.3 and before hold plain item pointers, as many as maxoff says. */
-function compressWholeLeaf(page: Uint8Array): void {
+function compressWholeLeaf(page: Bytes): void {
   const count = maxOffset(page);
   let size = 0;
   if (count > 0) {
@@ -145,12 +145,12 @@ function readItems(data: RecordData, at: number, count: number): number[] {
 }
 
 /** `itemptr_to_uint64`; fits a double. */
-function itemNumber(bytes: Uint8Array, at: number): number {
+function itemNumber(bytes: Bytes, at: number): number {
   return blockId(bytes, at) * OFFSETS_PER_BLOCK + u16(bytes, at + 4);
 }
 
 /** `ginPostingListDecode` */
-function decodeSegment(bytes: Uint8Array, at: number): number[] {
+function decodeSegment(bytes: Bytes, at: number): number[] {
   let item = itemNumber(bytes, at);
   const items = [item];
   const end = at + SEGMENT_HEADER_SIZE + u16(bytes, at + ITEM_POINTER_SIZE);
@@ -174,7 +174,7 @@ function decodeSegment(bytes: Uint8Array, at: number): number[] {
 const encoded = new Uint8Array(BLCKSZ);
 
 /** `ginCompressPostingList` of ascending items, all of which have to fit a page. */
-function encodeSegment(items: readonly number[]): Uint8Array {
+function encodeSegment(items: readonly number[]): Bytes {
   const [first = 0] = items;
   let length = SEGMENT_HEADER_SIZE;
   let before = first;
@@ -190,8 +190,8 @@ function encodeSegment(items: readonly number[]): Uint8Array {
     }
     encoded[length++] = delta;
   }
-  const segment = new Uint8Array(align2(length));
-  segment.set(encoded.subarray(0, length));
+  const segment = newBytes(align2(length));
+  segment.array.set(encoded.subarray(0, length));
   setBlockId(segment, 0, Math.floor(first / OFFSETS_PER_BLOCK));
   setU16(segment, 4, first % OFFSETS_PER_BLOCK);
   setU16(segment, ITEM_POINTER_SIZE, length - SEGMENT_HEADER_SIZE);

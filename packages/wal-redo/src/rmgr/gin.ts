@@ -1,5 +1,5 @@
 /** Resource manager 13, Gin (ginxlog.c, ginxlog.h). */
-import { copyBytes, moveBytes } from '../bytes.ts';
+import { type Bytes, copyBytes, moveBytes } from '../bytes.ts';
 import { appendItem, insertItem } from '../page/add-item.ts';
 import { deleteItem } from '../page/delete-item.ts';
 import { CONTENTS, setPdLower, setPruneXid } from '../page/header.ts';
@@ -105,7 +105,7 @@ function redoSplit(context: RedoContext): void {
   clearIncompleteSplit(context.page);
 }
 
-function clearIncompleteSplit(page: Uint8Array): void {
+function clearIncompleteSplit(page: Bytes): void {
   setGinFlags(page, ginFlags(page) & ~GIN_INCOMPLETE_SPLIT);
 }
 
@@ -143,7 +143,7 @@ function redoDeletePage({ page, main, block }: RedoContext): void {
 }
 
 /** `GinPageDeletePostingItem` */
-function deletePostingItem(page: Uint8Array, offset: number): void {
+function deletePostingItem(page: Bytes, offset: number): void {
   const count = maxOffset(page);
   if (offset < 1 || offset > count) throw invalidPage(`posting item ${offset} of ${count}`);
   const at = DATA_AT + POSTING_ITEM_SIZE * (offset - 1);
@@ -177,7 +177,7 @@ function redoInsertListPage({ page, main, data }: RedoContext): void {
   appendTuples(page, data, main.i32(4));
 }
 
-function appendTuples(page: Uint8Array, data: RedoContext['data'], count: number): void {
+function appendTuples(page: Bytes, data: RedoContext['data'], count: number): void {
   let at = 0;
   for (let index = 0; index < count; index++) {
     const size = indexTupleSize(data.bytes, data.place(at, 8));

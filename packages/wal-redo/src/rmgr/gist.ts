@@ -1,5 +1,5 @@
 /** Resource manager 14, Gist (gistxlog.c, gistxlog.h). */
-import { copyBytes, setU16, setU32, u16 } from '../bytes.ts';
+import { type Bytes, copyBytes, setU16, setU32, u16 } from '../bytes.ts';
 import { appendItem } from '../page/add-item.ts';
 import { deleteItem, deleteItems, overwriteItem } from '../page/delete-item.ts';
 import { CONTENTS, initPage, setPdLower, specialSpace } from '../page/header.ts';
@@ -51,9 +51,9 @@ export const gist: ResourceManager = {
   },
 };
 
-const gistSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
+const gistSpecial = (page: Bytes): number => specialSpace(page, SPECIAL_SIZE);
 
-function changeFlags(page: Uint8Array, change: { readonly set?: number; readonly clear?: number }): void {
+function changeFlags(page: Bytes, change: { readonly set?: number; readonly clear?: number }): void {
   const at = gistSpecial(page) + FLAGS;
   setU16(page, at, (u16(page, at) & ~(change.clear ?? 0)) | (change.set ?? 0));
 }

@@ -1,5 +1,5 @@
 /** Hash pages (hash.h): the special space holds prevblkno, nextblkno, bucket u32, flag, page id u16. */
-import { setU16, setU32, u16, u32 } from '../bytes.ts';
+import { type Bytes, setU16, setU32, u16, u32 } from '../bytes.ts';
 import { CONTENTS, initPage, setPdLower, specialSpace } from '../page/header.ts';
 import { INVALID_BLOCK } from '../page/tuple.ts';
 import type { RecordData } from '../record-data.ts';
@@ -46,15 +46,14 @@ const BUCKETS_MAX = 0x4000_0000;
 /** Split point groups of one phase come first, later ones have four. */
 const ONE_PHASE_GROUPS = 10;
 
-const hashSpecial = (page: Uint8Array): number => specialSpace(page, SPECIAL_SIZE);
-export const setPrevBlock = (page: Uint8Array, block: number): void =>
+const hashSpecial = (page: Bytes): number => specialSpace(page, SPECIAL_SIZE);
+export const setPrevBlock = (page: Bytes, block: number): void =>
   setU32(page, hashSpecial(page) + PREV_BLOCK, block);
-export const setNextBlock = (page: Uint8Array, block: number): void =>
+export const setNextBlock = (page: Bytes, block: number): void =>
   setU32(page, hashSpecial(page) + NEXT_BLOCK, block);
-export const setHashFlag = (page: Uint8Array, flag: number): void =>
-  setU16(page, hashSpecial(page) + FLAG, flag);
+export const setHashFlag = (page: Bytes, flag: number): void => setU16(page, hashSpecial(page) + FLAG, flag);
 
-export function clearHashFlag(page: Uint8Array, bit: number): void {
+export function clearHashFlag(page: Bytes, bit: number): void {
   const at = hashSpecial(page) + FLAG;
   setU16(page, at, u16(page, at) & ~bit);
 }
@@ -66,7 +65,7 @@ export interface HashSpecial {
   readonly flag: number;
 }
 
-export function initHashPage(page: Uint8Array, special: HashSpecial): void {
+export function initHashPage(page: Bytes, special: HashSpecial): void {
   initPage(page, SPECIAL_SIZE);
   const at = hashSpecial(page);
   setU32(page, at + PREV_BLOCK, special.previous);
@@ -77,27 +76,27 @@ export function initHashPage(page: Uint8Array, special: HashSpecial): void {
 }
 
 /** A page of no bucket, as all but bucket and overflow pages are. */
-export function initLonePage(page: Uint8Array, flag: number): void {
+export function initLonePage(page: Bytes, flag: number): void {
   initHashPage(page, { previous: INVALID_BLOCK, next: INVALID_BLOCK, bucket: INVALID_BLOCK, flag });
 }
 
 /** `_hash_initbitmapbuffer`: all overflow pages that it stands for are in use, or not there yet. */
-export function initBitmapPage(page: Uint8Array, sizeBytes: number): void {
+export function initBitmapPage(page: Bytes, sizeBytes: number): void {
   if (CONTENTS + sizeBytes > page.length - SPECIAL_SIZE)
     throw invalidRecord(`hash bitmap of ${sizeBytes} bytes`);
   initLonePage(page, LH_BITMAP_PAGE);
-  page.fill(0xff, CONTENTS, CONTENTS + sizeBytes);
+  page.array.fill(0xff, CONTENTS, CONTENTS + sizeBytes);
   setPdLower(page, CONTENTS + sizeBytes);
 }
 
-export function changeBitmapBit(page: Uint8Array, bit: number, isSet: boolean): void {
+export function changeBitmapBit(page: Bytes, bit: number, isSet: boolean): void {
   const at = CONTENTS + 4 * (bit >>> 5);
   const mask = 1 << (bit & 31);
   setU32(page, at, isSet ? u32(page, at) | mask : u32(page, at) & ~mask);
 }
 
 /** `_hash_init_metabuffer`; main data: num_tuples f64, procid u32, ffactor u16. */
-export function initHashMetapage(page: Uint8Array, main: RecordData): void {
+export function initHashMetapage(page: Bytes, main: RecordData): void {
   const fillFactor = main.u16(12);
   if (fillFactor === 0) throw invalidRecord('hash fill factor 0');
   const buckets = bucketsFor(main.f64(0) / fillFactor);

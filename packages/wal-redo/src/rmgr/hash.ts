@@ -1,5 +1,5 @@
 /** Resource manager 12, Hash (hash_xlog.c, hash_xlog.h). */
-import { align8, copyBytes, f64, setF64, setU32, u32 } from '../bytes.ts';
+import { align8, type Bytes, copyBytes, f64, setF64, setU32, u32 } from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { deleteItems } from '../page/delete-item.ts';
 import { INVALID_BLOCK, indexTupleSize } from '../page/tuple.ts';
@@ -92,7 +92,7 @@ function redoInitBitmapPage({ page, main, block }: RedoContext): void {
   addBitmapPage(page, u32(page, META.maxbucket) + 2);
 }
 
-function addBitmapPage(metapage: Uint8Array, block: number): void {
+function addBitmapPage(metapage: Bytes, block: number): void {
   const maps = u32(metapage, META.nmaps);
   setU32(metapage, META.mapp + 4 * maps, block);
   setU32(metapage, META.nmaps, maps + 1);

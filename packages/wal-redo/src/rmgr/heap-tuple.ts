@@ -1,5 +1,5 @@
 /** Heap tuple headers (htup_details.h): t_xmin 0, t_xmax 4, t_cid 8, t_ctid 12, t_infomask2 18, t_infomask 20, t_hoff 22. */
-import { copyBytes, setU8, setU16, setU32, u8, u16 } from '../bytes.ts';
+import { type Bytes, copyBytes, setU8, setU16, setU32, u8, u16 } from '../bytes.ts';
 import type { HeapRecordLayout } from '../heap-layout.ts';
 import { pruneXid, setPruneXid } from '../page/header.ts';
 import { itemStart, LP_NORMAL, linePointer, lpFlags } from '../page/line-pointer.ts';
@@ -41,44 +41,42 @@ const XLHL_COMBOCID = 0x20;
 const FIRST_NORMAL_XID = 3;
 
 /** Start of the tuple that a record changes; it has to be a normal item. */
-export function heapTuple(page: Uint8Array, offset: number): number {
+export function heapTuple(page: Bytes, offset: number): number {
   if (lpFlags(linePointer(page, offset)) !== LP_NORMAL) throw invalidPage(`item ${offset} is no tuple`);
   return itemStart(page, offset);
 }
 
-export const setXmin = (page: Uint8Array, tuple: number, xid: number): void =>
-  setU32(page, tuple + T_XMIN, xid);
-export const setXmax = (page: Uint8Array, tuple: number, xid: number): void =>
-  setU32(page, tuple + T_XMAX, xid);
-const setCid = (page: Uint8Array, tuple: number, cid: number): void => setU32(page, tuple + T_CID, cid);
-export const headerOffset = (page: Uint8Array, tuple: number): number => u8(page, tuple + T_HOFF);
+export const setXmin = (page: Bytes, tuple: number, xid: number): void => setU32(page, tuple + T_XMIN, xid);
+export const setXmax = (page: Bytes, tuple: number, xid: number): void => setU32(page, tuple + T_XMAX, xid);
+const setCid = (page: Bytes, tuple: number, cid: number): void => setU32(page, tuple + T_CID, cid);
+export const headerOffset = (page: Bytes, tuple: number): number => u8(page, tuple + T_HOFF);
 
 export function setCtid(
-  page: Uint8Array,
+  page: Bytes,
   tuple: number,
   to: { readonly block: number; readonly offset: number },
 ): void {
   setItemPointer(page, tuple + T_CTID, to);
 }
 
-function setInfomasks(page: Uint8Array, tuple: number, masks: { infomask2: number; infomask: number }): void {
+function setInfomasks(page: Bytes, tuple: number, masks: { infomask2: number; infomask: number }): void {
   setU16(page, tuple + T_INFOMASK2, masks.infomask2);
   setU16(page, tuple + T_INFOMASK, masks.infomask);
 }
 
 /** Forgets the old xmax and all that t_infomask says of it. */
-export function clearXmaxBits(page: Uint8Array, tuple: number): void {
+export function clearXmaxBits(page: Bytes, tuple: number): void {
   setU16(page, tuple + T_INFOMASK, u16(page, tuple + T_INFOMASK) & ~(HEAP_XMAX_BITS | HEAP_MOVED));
 }
 
-export function setHotUpdated(page: Uint8Array, tuple: number, isHot: boolean): void {
+export function setHotUpdated(page: Bytes, tuple: number, isHot: boolean): void {
   const infomask2 = u16(page, tuple + T_INFOMASK2);
   setU16(page, tuple + T_INFOMASK2, isHot ? infomask2 | HEAP_HOT_UPDATED : infomask2 & ~HEAP_HOT_UPDATED);
 }
 
 /** `fix_infomask_from_infobits` */
 export function setInfobits(
-  page: Uint8Array,
+  page: Bytes,
   tuple: number,
   bits: { infobits: number; carriesCid: boolean },
 ): void {
@@ -97,7 +95,7 @@ export function setInfobits(
 }
 
 /** `HEAP_XMAX_IS_LOCKED_ONLY` */
-export function isLockedOnly(page: Uint8Array, tuple: number): boolean {
+export function isLockedOnly(page: Bytes, tuple: number): boolean {
   const infomask = u16(page, tuple + T_INFOMASK);
   if ((infomask & HEAP_XMAX_LOCK_ONLY) !== 0) return true;
   return (infomask & (HEAP_XMAX_IS_MULTI | HEAP_LOCK_MASK)) === HEAP_XMAX_EXCL_LOCK;
@@ -115,7 +113,7 @@ export function setCidOfRecord(context: RedoContext, tuple: number, at: number):
 }
 
 /** `PageSetPrunable` */
-export function setPrunable(page: Uint8Array, xid: number): void {
+export function setPrunable(page: Bytes, xid: number): void {
   const old = pruneXid(page);
   if (old === 0 || precedes(xid, old)) setPruneXid(page, xid);
 }
@@ -169,7 +167,7 @@ export function writeNewHeader(
 
 /** Copies `length` bytes at `at` of the data behind the header of a new tuple. */
 export function writeBody(
-  page: Uint8Array,
+  page: Bytes,
   to: number,
   from: { data: RecordData; at: number; length: number },
 ): void {

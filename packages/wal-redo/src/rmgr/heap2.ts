@@ -77,7 +77,7 @@ function redoHeap2(context: RedoContext): void {
 function redoVisible(context: RedoContext): void {
   const { page, main, block, settings } = context;
   if (block.id === 0) {
-    if (isNewPage(page)) initPage(page, 0);
+    if (isNewPage(page.array)) initPage(page, 0);
     const bits = main.u8(4) & settings.differences.visibleFlagsMask;
     context.stampsLsn = setVisibilityBits(page, blockNumberOf(context, 1), bits);
   } else {

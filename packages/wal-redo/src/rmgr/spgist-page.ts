@@ -1,5 +1,5 @@
 /** SP-GiST pages and tuples (spgist_private.h). Special space: flags, nRedirection, nPlaceholder, page id u16. */
-import { type ByteRange, setU8, setU16, setU32, u8, u16 } from '../bytes.ts';
+import { type ByteRange, type Bytes, newBytes, setU8, setU16, setU32, u8, u16 } from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { deleteItem, deleteItems } from '../page/delete-item.ts';
 import { initPage, specialSpace } from '../page/header.ts';
@@ -36,23 +36,23 @@ export interface Link {
 
 const NO_LINK: Link = { block: INVALID_BLOCK, offset: 0 };
 
-export function initSpgistPage(page: Uint8Array, flags: number): void {
+export function initSpgistPage(page: Bytes, flags: number): void {
   initPage(page, SPECIAL_SIZE);
   const special = specialSpace(page, SPECIAL_SIZE);
   setU16(page, special, flags);
   setU16(page, special + PAGE_ID_AT, PAGE_ID);
 }
 
-export const addRedirections = (page: Uint8Array, count: number): void => addTo(page, N_REDIRECTION, count);
-export const addPlaceholders = (page: Uint8Array, count: number): void => addTo(page, N_PLACEHOLDER, count);
+export const addRedirections = (page: Bytes, count: number): void => addTo(page, N_REDIRECTION, count);
+export const addPlaceholders = (page: Bytes, count: number): void => addTo(page, N_PLACEHOLDER, count);
 
-function addTo(page: Uint8Array, field: number, count: number): void {
+function addTo(page: Bytes, field: number, count: number): void {
   const at = specialSpace(page, SPECIAL_SIZE) + field;
   setU16(page, at, u16(page, at) + count);
 }
 
 /** `addOrReplaceTuple`: takes the place of a placeholder, or the next one. */
-export function addOrReplaceTuple(page: Uint8Array, offset: number, tuple: ByteRange): void {
+export function addOrReplaceTuple(page: Bytes, offset: number, tuple: ByteRange): void {
   if (offset <= maxOffsetNumber(page)) {
     if ((u8(page, itemStart(page, offset)) & STATE_MASK) !== STATE_PLACEHOLDER) {
       throw invalidPage(`item ${offset} is no placeholder`);
@@ -78,14 +78,14 @@ export function innerTuple(data: RecordData, at: number): ByteRange {
 }
 
 /** `SGLT_SET_NEXTOFFSET` */
-export function setNextOffset(page: Uint8Array, offset: number, next: number): void {
+export function setNextOffset(page: Bytes, offset: number, next: number): void {
   const at = itemStart(page, offset) + 4;
   setU16(page, at, (u16(page, at) & ~NEXT_OFFSET_MASK) | (next & NEXT_OFFSET_MASK));
 }
 
 /** `spgUpdateNodeLink`: lets a node of an inner tuple lead elsewhere. */
 export function setNodeLink(
-  page: Uint8Array,
+  page: Bytes,
   node: { readonly offset: number; readonly index: number },
   to: Link,
 ): void {
@@ -105,11 +105,11 @@ export interface Remains {
 export const PLACEHOLDER: Remains = { state: STATE_PLACEHOLDER, link: NO_LINK, xid: 0 };
 export const DEAD: Remains = { state: STATE_DEAD, link: NO_LINK, xid: 0 };
 
-const deadTuple = new Uint8Array(DEAD_TUPLE_SIZE);
+const deadTuple = newBytes(DEAD_TUPLE_SIZE);
 
 /** `spgFormDeadTuple`, put at an offset number. */
-export function insertRemains(page: Uint8Array, offset: number, remains: Remains): void {
-  deadTuple.fill(0);
+export function insertRemains(page: Bytes, offset: number, remains: Remains): void {
+  deadTuple.array.fill(0);
   setU32(deadTuple, 0, remains.state | (DEAD_TUPLE_SIZE << 2));
   setItemPointer(deadTuple, 6, remains.state === STATE_REDIRECT ? remains.link : NO_LINK);
   if (remains.state === STATE_REDIRECT) setU32(deadTuple, 12, remains.xid);
@@ -118,7 +118,7 @@ export function insertRemains(page: Uint8Array, offset: number, remains: Remains
 
 /** `spgPageIndexMultiDelete`: the first tuple named leaves `first`, all others `rest`. */
 export function replaceWithRemains(
-  page: Uint8Array,
+  page: Bytes,
   offsets: readonly number[],
   remains: { readonly first: Remains; readonly rest: Remains },
 ): void {
@@ -134,7 +134,7 @@ export function replaceWithRemains(
 }
 
 /** A redirection that nobody can follow any more becomes a placeholder; its xid stays. */
-export function redirectToPlaceholder(page: Uint8Array, offset: number): void {
+export function redirectToPlaceholder(page: Bytes, offset: number): void {
   const tuple = itemStart(page, offset);
   setU8(page, tuple, u8(page, tuple) | STATE_PLACEHOLDER);
   setItemPointer(page, tuple + 6, NO_LINK);

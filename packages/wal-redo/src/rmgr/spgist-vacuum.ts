@@ -1,4 +1,5 @@
 /** VACUUM_LEAF and VACUUM_REDIRECT (spgxlog.c). */
+import type { Bytes } from '../bytes.ts';
 import { deleteItems } from '../page/delete-item.ts';
 import { linePointer, maxOffsetNumber, setLinePointer } from '../page/line-pointer.ts';
 import type { RedoContext } from '../redo-context.ts';
@@ -47,7 +48,7 @@ export function redoVacuumRedirect({ page, main, settings }: RedoContext): void 
   deleteItems(page, trailing);
 }
 
-function swapLinePointers(page: Uint8Array, a: number, b: number): void {
+function swapLinePointers(page: Bytes, a: number, b: number): void {
   const first = linePointer(page, a);
   setLinePointer(page, a, linePointer(page, b));
   setLinePointer(page, b, first);

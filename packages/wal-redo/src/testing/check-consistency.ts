@@ -1,4 +1,5 @@
 import { BLCKSZ, formatLsn, resourceManagerName } from '@neon-snapshot/postgres';
+import { Bytes, newBytes } from '../bytes.ts';
 import { restoreImage } from '../image/restore-image.ts';
 import { stampLsn } from '../page/header.ts';
 import type { RedoEngine } from '../redo-engine.ts';
@@ -36,8 +37,8 @@ const PROBLEMS_MAX = 20;
 export function checkConsistency(cluster: RedoCluster, engine: RedoEngine): ConsistencyReport {
   const operations = new Map<string, OperationTally>();
   const problems: string[] = [];
-  const ours = new Uint8Array(BLCKSZ);
-  const image = new Uint8Array(BLCKSZ);
+  const ours = newBytes(BLCKSZ);
+  const image = newBytes(BLCKSZ);
   let unchecked = 0;
   const onBlock = (at: ReplayedBlock): void => {
     const tally = tallyOf(operations, at);
@@ -55,7 +56,7 @@ export function checkConsistency(cluster: RedoCluster, engine: RedoEngine): Cons
       const place = firstDifference(at, { ours, image });
       if (place === undefined) tally.equal++;
       else {
-        report(`differs at byte ${place}: ${ours[place]}, expected ${image[place]}`);
+        report(`differs at byte ${place}: ${ours.array[place]}, expected ${image.array[place]}`);
         resync(at);
       }
     }
@@ -77,24 +78,23 @@ export function checkConsistency(cluster: RedoCluster, engine: RedoEngine): Cons
 
 function firstDifference(
   at: ReplayedBlock,
-  { ours, image }: { readonly ours: Uint8Array; readonly image: Uint8Array },
+  { ours, image }: { readonly ours: Bytes; readonly image: Bytes },
 ): number | undefined {
   const { record, block, page } = at;
-  ours.set(page);
+  ours.array.set(page);
   restoreImage(record.bytes, block, image);
   maskPage(record.resourceManager, ours, block.blockNumber);
   maskPage(record.resourceManager, image, block.blockNumber);
-  if (Buffer.compare(ours, image) === 0) return undefined;
-  return ours.findIndex((byte, index) => byte !== image[index]);
+  if (Buffer.compare(ours.array, image.array) === 0) return undefined;
+  return ours.array.findIndex((byte, index) => byte !== image.array[index]);
 }
 
 /** Later records are judged on the right page, not on the fault of this one. */
 function resync({ record, block, page, endLsn }: ReplayedBlock): void {
   if (!block.hasImage) return;
-  const image = new Uint8Array(BLCKSZ);
-  restoreImage(record.bytes, block, image);
-  page.set(image);
-  stampLsn(page, Number(endLsn >> 32n), Number(endLsn & 0xffff_ffffn));
+  const ours = new Bytes(page);
+  restoreImage(record.bytes, block, ours);
+  stampLsn(ours, Number(endLsn >> 32n), Number(endLsn & 0xffff_ffffn));
 }
 
 function tallyOf(operations: Map<string, OperationTally>, { record }: ReplayedBlock): OperationTally {

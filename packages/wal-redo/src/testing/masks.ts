@@ -3,7 +3,7 @@
  * does not have to restore.
  */
 import { BLCKSZ, RESOURCE_MANAGER } from '@neon-snapshot/postgres';
-import { setU16, setU32, u16, u32 } from '../bytes.ts';
+import { type Bytes, setU16, setU32, u16, u32 } from '../bytes.ts';
 import { CONTENTS, pdLower, pdSpecial, pdUpper } from '../page/header.ts';
 import {
   LP_NORMAL,
@@ -17,12 +17,12 @@ import {
 import { setItemPointer } from '../page/tuple.ts';
 
 /** Masks a page in place as the resource manager of a record would. */
-export function maskPage(resourceManager: number, page: Uint8Array, blockNumber: number): void {
+export function maskPage(resourceManager: number, page: Bytes, blockNumber: number): void {
   maskLsnAndChecksum(page);
   (MASKS[resourceManager] ?? maskUnusedSpace)(page, blockNumber);
 }
 
-type Mask = (page: Uint8Array, blockNumber: number) => void;
+type Mask = (page: Bytes, blockNumber: number) => void;
 
 const MASKS: Readonly<Record<number, Mask>> = {
   [RESOURCE_MANAGER.heap]: maskHeap,
@@ -35,30 +35,30 @@ const MASKS: Readonly<Record<number, Mask>> = {
   [RESOURCE_MANAGER.brin]: maskBrin,
 };
 
-function maskLsnAndChecksum(page: Uint8Array): void {
-  page.fill(0, 0, 10);
+function maskLsnAndChecksum(page: Bytes): void {
+  page.array.fill(0, 0, 10);
 }
 
 /** pd_prune_xid, PD_PAGE_FULL, PD_HAS_FREE_LINES, PD_ALL_VISIBLE */
-function maskHintBits(page: Uint8Array): void {
+function maskHintBits(page: Bytes): void {
   setU32(page, 20, 0);
   setU16(page, 10, u16(page, 10) & ~7);
 }
 
-function maskUnusedSpace(page: Uint8Array): void {
+function maskUnusedSpace(page: Bytes): void {
   const lower = pdLower(page);
   const upper = pdUpper(page);
-  if (lower >= CONTENTS && lower <= upper && upper <= BLCKSZ) page.fill(0, lower, upper);
+  if (lower >= CONTENTS && lower <= upper && upper <= BLCKSZ) page.array.fill(0, lower, upper);
 }
 
 /** Everything behind the header of a page that is not in use. */
-function maskContent(page: Uint8Array): void {
-  page.fill(0, CONTENTS);
+function maskContent(page: Bytes): void {
+  page.array.fill(0, CONTENTS);
   setU16(page, 12, 0);
   setU16(page, 14, 0);
 }
 
-function maskLinePointerFlags(page: Uint8Array): void {
+function maskLinePointerFlags(page: Bytes): void {
   for (let offset = 1; offset <= maxOffsetNumber(page); offset++) {
     const place = linePointerPlace(offset);
     const lp = u32(page, place);
@@ -71,7 +71,7 @@ const HEAP_XMAX_HINTS = 0x0c00;
 const HEAP_XACT_MASK = 0xfff0;
 const SPECULATIVE_TOKEN = 0xfffe;
 
-function maskHeap(page: Uint8Array, blockNumber: number): void {
+function maskHeap(page: Bytes, blockNumber: number): void {
   maskHintBits(page);
   maskUnusedSpace(page);
   for (let offset = 1; offset <= maxOffsetNumber(page); offset++) {
@@ -87,11 +87,11 @@ function maskHeap(page: Uint8Array, blockNumber: number): void {
       }
     }
     const end = tuple + lpLength(lp);
-    if (lpLength(lp) !== 0) page.fill(0, end, (end + 7) & ~7);
+    if (lpLength(lp) !== 0) page.array.fill(0, end, (end + 7) & ~7);
   }
 }
 
-function maskBtree(page: Uint8Array): void {
+function maskBtree(page: Bytes): void {
   maskHintBits(page);
   maskUnusedSpace(page);
   const special = pdSpecial(page);
@@ -102,7 +102,7 @@ function maskBtree(page: Uint8Array): void {
   setU16(page, special + 14, 0);
 }
 
-function maskHash(page: Uint8Array): void {
+function maskHash(page: Bytes): void {
   maskHintBits(page);
   maskUnusedSpace(page);
   const special = pdSpecial(page);
@@ -116,24 +116,24 @@ function maskHash(page: Uint8Array): void {
   setU16(page, special + 12, flag & ~0x80);
 }
 
-function maskGist(page: Uint8Array): void {
+function maskGist(page: Bytes): void {
   maskHintBits(page);
   maskUnusedSpace(page);
   const special = pdSpecial(page);
-  page.fill(0, special, special + 8);
+  page.array.fill(0, special, special + 8);
   const flags = u16(page, special + 12) | 8;
   if ((flags & 1) !== 0) maskLinePointerFlags(page);
   setU16(page, special + 12, flags & ~16);
 }
 
-function maskGin(page: Uint8Array): void {
+function maskGin(page: Bytes): void {
   maskHintBits(page);
   const isDeleted = (u16(page, pdSpecial(page) + 6) & 4) !== 0;
   if (isDeleted) maskContent(page);
   else if (pdLower(page) > CONTENTS) maskUnusedSpace(page);
 }
 
-function maskSpgist(page: Uint8Array): void {
+function maskSpgist(page: Bytes): void {
   maskHintBits(page);
   maskUnusedSpace(page);
 }
@@ -141,7 +141,7 @@ function maskSpgist(page: Uint8Array): void {
 const BRIN_REGULAR = 0xf093;
 const BRIN_META = 0xf091;
 
-function maskBrin(page: Uint8Array): void {
+function maskBrin(page: Bytes): void {
   maskHintBits(page);
   const type = u16(page, BLCKSZ - 2);
   if (type === BRIN_REGULAR || (type === BRIN_META && pdLower(page) > CONTENTS)) maskUnusedSpace(page);

@@ -1,4 +1,5 @@
 import type { WalRecordDecoder } from '@neon-snapshot/postgres';
+import { Bytes } from '../bytes.ts';
 import type { RedoEngine, RedoLsn } from '../redo-engine.ts';
 import { operationLabel } from './check-consistency.ts';
 
@@ -8,7 +9,7 @@ export interface Mutation {
   readonly operation: string;
   /** Of the block reference that it hits. */
   readonly blockId: number;
-  readonly damage: (page: Uint8Array, record: WalRecordDecoder) => void;
+  readonly damage: (page: Bytes, record: WalRecordDecoder) => void;
 }
 
 /** An engine with a bug. */
@@ -16,14 +17,14 @@ export function mutateEngine(engine: RedoEngine, mutation: Mutation): RedoEngine
   return {
     settings: engine.settings,
     decoder: engine.decoder,
-    redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array, endLsn: RedoLsn): void {
+    redoBlock(record: WalRecordDecoder, blockIndex: number, page: Uint8Array | Bytes, endLsn: RedoLsn): void {
       engine.redoBlock(record, blockIndex, page, endLsn);
       const block = record.block(blockIndex);
       const isHit =
         block.id === mutation.blockId &&
         !block.applyImage &&
         operationLabel(record.resourceManager, record.info) === mutation.operation;
-      if (isHit) mutation.damage(page, record);
+      if (isHit) mutation.damage(page instanceof Bytes ? page : new Bytes(page), record);
     },
   };
 }

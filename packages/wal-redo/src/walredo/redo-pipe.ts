@@ -4,7 +4,6 @@
  * G tag: send the page; H: send a page of zeros. Tag: fork u8, spc, db, rel, block u32. Replies are 8192 bytes and nothing else.
  */
 import { BLCKSZ, type ForkNumber, lsn, type RelTag } from '@neon-snapshot/postgres';
-import { copyOfBytes } from '../bytes.ts';
 import { redoRecord } from '../reconstruct-page.ts';
 import type { RedoEngine } from '../redo-engine.ts';
 import { RedoError } from '../redo-error.ts';
@@ -48,7 +47,7 @@ export class RedoPipe {
       bytes = bytes.subarray(1 + length);
     }
     // A copy: the caller reuses its chunk.
-    this.#pending = copyOfBytes(bytes, 0, bytes.length);
+    this.#pending = Uint8Array.from(bytes);
   }
 
   #handle(type: number, body: Uint8Array): void {
