@@ -1,11 +1,13 @@
 import { ArchiveError, throwIfAborted } from './archive-error.ts';
 
+const EMPTY = new Uint8Array(0);
+
 /** Reads exact lengths from a stream of chunks of any size, without copying bodies. */
 export class ByteSource {
   readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #operation: string;
   readonly #signal: AbortSignal | undefined;
-  #chunk: Uint8Array = new Uint8Array(0);
+  #chunk: Uint8Array = EMPTY;
   #offset = 0;
   #consumed = 0;
 
@@ -35,6 +37,11 @@ export class ByteSource {
     const view = this.#chunk.subarray(this.#offset, this.#offset + sizeMaxBytes);
     this.#offset += view.length;
     this.#consumed += view.length;
+    if (this.#offset === this.#chunk.length) {
+      // Its last view may be all of it, and belongs to the receiver, who may detach it.
+      this.#chunk = EMPTY;
+      this.#offset = 0;
+    }
     return view;
   }
 

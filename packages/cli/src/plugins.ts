@@ -23,6 +23,12 @@ const BUILT_IN = [
   },
   {
     kind: 'format',
+    names: ['basebackup'],
+    packageName: '@neon-snapshot/format-basebackup',
+    load: () => import('@neon-snapshot/format-basebackup'),
+  },
+  {
+    kind: 'format',
     names: ['neon'],
     packageName: '@neon-snapshot/format-neon',
     load: () => import('@neon-snapshot/format-neon'),

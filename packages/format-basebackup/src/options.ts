@@ -1,0 +1,46 @@
+import type { CompressionKind } from '@neon-snapshot/archive';
+import { FormatError, type FormatOptionDescription } from '@neon-snapshot/format-core';
+
+export const READ_OPTIONS: readonly FormatOptionDescription[] = [];
+
+export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [
+  {
+    name: 'compression',
+    type: 'string',
+    description: 'METHOD or METHOD:LEVEL; methods: none, gzip, lz4, zstd (default zstd:1)',
+  },
+];
+
+/** How the tars are compressed. */
+export interface Compression {
+  /** Undefined: not at all. */
+  readonly kind: CompressionKind | undefined;
+  readonly level: number | undefined;
+}
+
+const DEFAULT_COMPRESSION = 'zstd:1';
+const LEVELS = { gzip: [1, 9], lz4: undefined, zstd: [-7, 22] } as const;
+
+/** Parses `zstd:1` as pg_basebackup's `--compress` takes it; `FORMAT_OPTION`. */
+export function parseCompression(text: string = DEFAULT_COMPRESSION): Compression {
+  const [, method, levelText] = /^([a-z0-9]+)(?::(-?\d{1,2}))?$/.exec(text) ?? [];
+  const level = levelText === undefined ? undefined : Number(levelText);
+  if (method === 'none' && level === undefined) return { kind: undefined, level };
+  if (method !== 'gzip' && method !== 'lz4' && method !== 'zstd') {
+    throw compressionError(text, 'none, gzip, lz4 or zstd, with a level if wanted: zstd:1');
+  }
+  const range = LEVELS[method];
+  if (level === undefined) return { kind: method, level };
+  if (range === undefined) throw compressionError(text, 'lz4 without a level');
+  if (level >= range[0] && level <= range[1]) return { kind: method, level };
+  throw compressionError(text, `a level of ${range[0]} to ${range[1]}`);
+}
+
+function compressionError(text: string, expected: string): FormatError {
+  return new FormatError({
+    code: 'FORMAT_OPTION',
+    operation: 'read options',
+    message: `compression=${text}: expected ${expected}`,
+    context: { option: 'compression' },
+  });
+}

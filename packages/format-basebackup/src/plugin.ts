@@ -1,0 +1,24 @@
+import type { FormatPlugin } from '@neon-snapshot/format-core';
+import { SUPPORTED_MAJORS } from '@neon-snapshot/postgres';
+import { detect } from './detect.ts';
+import { READ_OPTIONS, WRITE_OPTIONS } from './options.ts';
+import { openReader } from './reader.ts';
+import { openWriter } from './writer.ts';
+
+/** The format `basebackup`: what `pg_basebackup -Ft` writes, in any storage. */
+export const plugin: FormatPlugin = {
+  kind: 'format',
+  name: 'basebackup',
+  capability: {
+    holdsWal: true,
+    tablespaces: true,
+    majors: SUPPORTED_MAJORS,
+    reads: true,
+    writes: true,
+  },
+  readOptions: READ_OPTIONS,
+  writeOptions: WRITE_OPTIONS,
+  detect,
+  openReader,
+  openWriter,
+};
