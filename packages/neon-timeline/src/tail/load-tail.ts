@@ -28,6 +28,8 @@ export interface Tail {
   readonly pieces: readonly Uint8Array[];
   readonly sizeBytes: number;
   readonly chunks: readonly TailChunk[];
+  /** WAL of the same generation lies behind a gap, and does not count. Or the index was older than the listing. */
+  readonly hasGap: boolean;
 }
 
 /**
@@ -64,7 +66,7 @@ export async function adoptTail(storage: Storage, request: AdoptTailRequest): Pr
   return putTailChunk(storage, { ...request, start: tail.start, bytes: Buffer.concat(tail.pieces) });
 }
 
-export function layersEndOf({ index, generation }: TimelineSource): LayersEnd {
+function layersEndOf({ index, generation }: TimelineSource): LayersEnd {
   const { diskConsistentLsn, prevRecordLsn } = index.metadata;
   return { diskConsistentLsn, prevRecordLsn: prevRecordLsn === 0n ? undefined : prevRecordLsn, generation };
 }
@@ -74,7 +76,7 @@ async function readTail(
   selected: SelectedTail,
   signal: AbortSignal | undefined,
 ): Promise<Tail> {
-  const { chunks, start, end, generation } = selected;
+  const { chunks, start, end, generation, hasGap } = selected;
   const stored = chunks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (stored > TAIL_BYTES_MAX) throw tooLarge(storage, stored);
   const pieces: Uint8Array[] = [];
@@ -90,7 +92,7 @@ async function readTail(
       reached = chunk.end;
     }
   }
-  return { generation, start, end, pieces, sizeBytes: Number(end - start), chunks };
+  return { generation, start, end, pieces, sizeBytes: Number(end - start), chunks, hasGap };
 }
 
 /** What two chunks both have is the same in both: `overlapping` are the last bytes so far. */

@@ -1,6 +1,6 @@
 import { lsn } from '@neon-snapshot/postgres';
 import { describe, expect, it } from 'vitest';
-import { isOutOfReach, selectTail } from './select-tail.ts';
+import { selectTail } from './select-tail.ts';
 import { parseTailChunk, type TailChunk, tailChunk } from './tail-chunk.ts';
 
 const PLACE = { tenantId: 'a'.repeat(32), timelineId: 'b'.repeat(32) };
@@ -53,18 +53,15 @@ describe('the tail of a timeline', () => {
   it('ends at a gap', () => {
     const chunks = [chunk(100, 200), chunk(201, 300), chunk(300, 400)];
     expect(selected(chunks, layers(100))).toEqual([100, 200, [100], 1]);
-    expect(isOutOfReach(chunks, layers(100))).toBe(true);
+    expect(selectTail(chunks, layers(100))?.hasGap).toBe(true);
     expect(selected(chunks, layers(250))).toEqual([201, 400, [201, 300], 1]);
-    expect(isOutOfReach(chunks, layers(250))).toBe(false);
+    expect(selectTail(chunks, layers(250))?.hasGap).toBe(false);
   });
 
   it('is none where the first chunk begins behind the layers, or all end before', () => {
     expect(selected([chunk(101, 200)], layers(100))).toBeUndefined();
-    expect(isOutOfReach([chunk(101, 200)], layers(100))).toBe(true);
     expect(selected([chunk(50, 99)], layers(100))).toBeUndefined();
-    expect(isOutOfReach([chunk(50, 99)], layers(100))).toBe(false);
     expect(selected([], layers(100))).toBeUndefined();
-    expect(isOutOfReach([], layers(100))).toBe(false);
   });
 
   it('leaves out chunks that add nothing', () => {
@@ -75,13 +72,11 @@ describe('the tail of a timeline', () => {
   it('counts the highest generation only, also where that reaches less far', () => {
     const chunks = [chunk(100, 200, 1), chunk(200, 900, 1), chunk(100, 200, 2), chunk(900, 950, 1)];
     expect(selected(chunks, layers(100))).toEqual([100, 200, [100], 2]);
-    expect(isOutOfReach(chunks, layers(100))).toBe(false);
   });
 
   it('is none where all chunks are of an earlier generation than the index', () => {
     const chunks = [chunk(100, 200, 1), chunk(200, 900, 3)];
     expect(selected(chunks, layers(100, 4))).toBeUndefined();
-    expect(isOutOfReach(chunks, layers(100, 4))).toBe(false);
     expect(selected(chunks, layers(200, 3))).toEqual([200, 900, [200], 3]);
     expect(selected(chunks, layers(200, undefined))).toEqual([200, 900, [200], 3]);
   });
@@ -89,7 +84,6 @@ describe('the tail of a timeline', () => {
   it('does not fall back to an earlier generation where the highest does not reach the layers', () => {
     const chunks = [chunk(100, 200, 1), chunk(150, 200, 2)];
     expect(selected(chunks, layers(100, 1))).toBeUndefined();
-    expect(isOutOfReach(chunks, layers(100, 1))).toBe(true);
   });
 });
 

@@ -15,7 +15,7 @@ export interface SelectedTail {
   readonly chunks: readonly [TailChunk, ...TailChunk[]];
   readonly start: Lsn;
   readonly end: Lsn;
-  /** Something of the same generation lies behind a gap. It does not count, or the index is older than the listing. */
+  /** Something of the same generation lies behind a gap, and does not count. */
   readonly hasGap: boolean;
 }
 
@@ -46,15 +46,6 @@ export function selectTail(chunks: readonly TailChunk[], layers: LayersEnd): Sel
     end: run.end,
     hasGap: run !== runs.at(-1),
   };
-}
-
-/** Whether chunks that would count are out of the layers' reach: the index that was read may be older than the listing. */
-export function isOutOfReach(chunks: readonly TailChunk[], layers: LayersEnd): boolean {
-  const selected = selectTail(chunks, layers);
-  if (selected !== undefined) return selected.hasGap;
-  return chunks.some(
-    ({ end, generation }) => generation >= (layers.generation ?? 0) && end > layers.diskConsistentLsn,
-  );
 }
 
 interface Chain {
