@@ -55,6 +55,7 @@ export class FrameChannel {
 
   /** A frame that has arrived already, or undefined. */
   tryRead(): Frame | undefined {
+    if (this.#destroyed && this.#failure) throw this.#failure;
     const frame = this.parser.next();
     if (this.#paused && this.parser.pendingBytes <= READ_LOW_BYTES) {
       this.#paused = false;
@@ -66,7 +67,6 @@ export class FrameChannel {
   /** The next frame; waits for it. */
   async read(): Promise<Frame> {
     for (;;) {
-      if (this.#destroyed && this.#failure) throw this.#failure;
       const frame = this.tryRead();
       if (frame) return frame;
       if (this.#failure) throw this.#failure;

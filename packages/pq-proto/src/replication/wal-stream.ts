@@ -77,8 +77,8 @@ interface WalStreamInit {
 }
 
 /**
- * WAL as it is written. Not reading is back-pressure: the server waits. Disposal stops the stream; iterating to its end
- * does too, a `break` does not.
+ * WAL as it is written. Not reading is back-pressure: the server waits. It ends by `stop`, by the end of the timeline, or
+ * when the server shuts down in good order, having sent everything. Disposal stops it; a `break` does not.
  */
 export class WalStream implements AsyncIterable<WalMessage>, AsyncDisposable {
   readonly #wire: ClientWire;
@@ -116,6 +116,7 @@ export class WalStream implements AsyncIterable<WalMessage>, AsyncDisposable {
     try {
       const frame = this.#wire.channel.parser.pendingBytes > 0 ? await this.#next() : await this.#awaitNext();
       if (frame.type === COPY.Data) return this.#deliver(frame.body);
+      if (frame.type === BACKEND.CommandComplete) return this.#endWithServer();
       if (frame.type !== COPY.Done) throw this.#wire.unexpected(frame, STREAM_WAL);
       return await this.#finish();
     } catch (error) {
@@ -146,6 +147,7 @@ export class WalStream implements AsyncIterable<WalMessage>, AsyncDisposable {
     try {
       for (;;) {
         const frame = await this.#wire.read(STREAM_WAL);
+        if (frame.type === BACKEND.CommandComplete) return this.#endWithServer();
         if (frame.type === COPY.Done) break;
         if (frame.type !== COPY.Data) throw this.#wire.unexpected(frame, STREAM_WAL);
       }
@@ -187,21 +189,26 @@ export class WalStream implements AsyncIterable<WalMessage>, AsyncDisposable {
   }
 
   /** The server has sent CopyDone: the timeline ends. */
-  async #finish(): Promise<WalMessage | undefined> {
+  async #finish(): Promise<WalTimelineEnd> {
     const { channel } = this.#wire;
     channel.write(COPY.Done);
     channel.flush();
-    const frame = await this.#wire.read(STREAM_WAL);
-    // A server that shuts down ends the stream with CommandComplete alone.
-    if (frame.type === BACKEND.CommandComplete) {
-      while (await readResult(this.#wire, STREAM_WAL));
-      this.#close();
-      return undefined;
-    }
-    if (frame.type !== BACKEND.RowDescription) throw this.#wire.unexpected(frame, STREAM_WAL);
+    const frame = await this.#wire.expect(BACKEND.RowDescription, STREAM_WAL);
     const end = await readTimelineEnd(this.#wire, frame);
     this.#close();
     return end;
+  }
+
+  /** A server that shuts down has sent everything, says CommandComplete in the middle of the copy (WalSndDone), and goes. */
+  #endWithServer(): undefined {
+    this.#close();
+    this.#wire.channel.destroy(
+      new PqError({
+        code: 'PQ_NOT_READY',
+        operation: STREAM_WAL,
+        message: `${this.#wire.channel.peer} has shut down`,
+      }),
+    );
   }
 
   #close(): void {

@@ -1,14 +1,12 @@
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { FrameChannel } from '../frame-channel.ts';
 import { PqError } from '../pq-error.ts';
-import { STARTUP_BYTES_MAX } from '../startup-message.ts';
 import type { CancelKey } from './accept-startup.ts';
 import { type PqServerConnection, type ServePqOptions, servePq } from './serve-pq.ts';
-import { sendError } from './server-replies.ts';
 
 const CONNECTIONS_MAX = 1_000;
+const REFUSALS_MAX = 100;
 const REFUSAL_TIMEOUT_MS = 1_000;
 
 export interface ListenPqOptions<Identity> extends ServePqOptions<Identity> {
@@ -33,8 +31,9 @@ interface Client {
 /** Listens and serves every client. `PQ_CONNECT` where the address is not to be had. */
 export async function listenPq<Identity>(options: ListenPqOptions<Identity>): Promise<PqListener> {
   const clients = new Map<number, Client>();
+  const refused = new Set<PqServerConnection>();
   const server = createServer({ pauseOnConnect: true }, (socket) => {
-    if (clients.size >= (options.connectionsMax ?? CONNECTIONS_MAX)) return refuse(socket);
+    if (clients.size >= (options.connectionsMax ?? CONNECTIONS_MAX)) return refuse(options, socket, refused);
     const key = makeKey(clients);
     const connection = servePq({
       ...options,
@@ -55,7 +54,8 @@ export async function listenPq<Identity>(options: ListenPqOptions<Identity>): Pr
     async [Symbol.asyncDispose]() {
       const closed = once(server, 'close');
       server.close();
-      await Promise.all([...clients.values()].map(({ connection }) => connection[Symbol.asyncDispose]()));
+      const connections = [...[...clients.values()].map(({ connection }) => connection), ...refused];
+      await Promise.all(connections.map((connection) => connection[Symbol.asyncDispose]()));
       await closed;
     },
   };
@@ -88,13 +88,33 @@ function cancel(client: Client | undefined, wanted: CancelKey): void {
   if (timingSafeEqual(known, wanted.secretKey)) client.connection.cancel();
 }
 
-function refuse(socket: Socket): void {
-  const channel = new FrameChannel({
+/** Tells a client too many why, after its startup message, as Postgres does; a crowd of them not even that. */
+function refuse<Identity>(
+  options: ListenPqOptions<Identity>,
+  socket: Socket,
+  refused: Set<PqServerConnection>,
+): void {
+  if (refused.size >= REFUSALS_MAX) {
+    socket.destroy();
+    return;
+  }
+  const message = 'sorry, too many clients already';
+  const connection = servePq({
+    ...options,
     socket,
-    messageBytesMax: STARTUP_BYTES_MAX,
-    typed: false,
-    peer: 'client',
+    authenticationTimeoutMs: REFUSAL_TIMEOUT_MS,
+    authentication: {
+      method: 'trust',
+      identify: () => {
+        throw new PqError({
+          code: 'PQ_TOO_MANY_CONNECTIONS',
+          operation: 'start session',
+          message,
+          server: { severity: 'FATAL', code: '53300', message },
+        });
+      },
+    },
   });
-  sendError(channel, { severity: 'FATAL', code: '53300', message: 'sorry, too many clients already' });
-  void channel.close(REFUSAL_TIMEOUT_MS);
+  refused.add(connection);
+  void connection.closed.then(() => refused.delete(connection));
 }
