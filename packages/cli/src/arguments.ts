@@ -1,10 +1,10 @@
 import { usageError } from './cli-error.ts';
-import { parseBytes } from './output/units.ts';
+import { parseBytes, parseDuration } from './output/units.ts';
 
 /** One flag of a command. Names are snake_case; kebab-case is accepted too. */
 export interface OptionDefinition {
-  /** `id`: 32 hex digits. `size`: bytes such as `100M`. */
-  readonly type: 'string' | 'boolean' | 'number' | 'size' | 'id' | 'list';
+  /** `id`: 32 hex digits. `size`: bytes such as `100M`. `duration`: such as `30s`. */
+  readonly type: 'string' | 'boolean' | 'number' | 'size' | 'duration' | 'id' | 'list';
   readonly describe: string;
   readonly alias?: string;
   readonly choices?: readonly string[];
@@ -21,6 +21,8 @@ export interface PositionalDefinition {
   readonly describe: string;
   /** One or more of them; only the last one may be such a list. */
   readonly repeats?: boolean;
+  /** It may be left out. */
+  readonly optional?: boolean;
 }
 
 interface NumberBounds {
@@ -94,6 +96,16 @@ export class ParsedArguments {
       throw usageError(`--${name} must be a size such as 100M, found ${text}`);
     return bytes;
   }
+
+  /** A duration such as `30s` or `7d`, in milliseconds. */
+  durationMs(name: string): number | undefined {
+    const text = this.string(name);
+    if (text === undefined) return undefined;
+    const duration = parseDuration(text);
+    if (duration === undefined)
+      throw usageError(`--${name} must be a duration such as 500ms, 30s, 5m, 1h or 7d, found ${text}`);
+    return duration;
+  }
 }
 
 /** Checks the form of everything that was given, so that a mistake is found before anything is done. */
@@ -103,6 +115,7 @@ export function assertValues(args: ParsedArguments, table: OptionTable): void {
     if (type === 'string') args.string(name);
     else if (type === 'number') args.integer(name, option);
     else if (type === 'size') args.bytes(name);
+    else if (type === 'duration') args.durationMs(name);
     else if (type === 'id') args.id(name);
   }
 }

@@ -9,7 +9,10 @@ export type CliErrorCode =
   | 'CLI_FORMAT_ONE_WAY'
   | 'CLI_NO_OBJECT'
   | 'CLI_UNKNOWN_FILE'
-  | 'CLI_NOT_COMPARABLE';
+  | 'CLI_NOT_COMPARABLE'
+  | 'CLI_OTHER_STORAGE_DEST'
+  | 'CLI_BRANCH_NOT_FOUND'
+  | 'CLI_UNSUPPORTED';
 
 /** A failure that the CLI itself found. The message says what, where, and the next step. */
 export class CliError extends Error {

@@ -9,6 +9,7 @@ import {
   TIMELINE_OPTIONS,
   TRANSFER_OPTIONS,
 } from './options.ts';
+import { BRANCH_COMMANDS, SERVER_COMMANDS } from './server/server-commands.ts';
 
 const INIT: OptionTable = {
   ...STORAGE_DEST,
@@ -114,6 +115,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     ],
     load: () => import('./commands/init.ts'),
   },
+  ...SERVER_COMMANDS,
   {
     path: 'export',
     summary: 'write a snapshot of storage_dest to snapshot_path',
@@ -268,13 +270,16 @@ export const COMMANDS: readonly CommandDefinition[] = [
     options: { ...STORAGE_DEST, ...TIMELINE_OPTIONS, ...CONFIRM },
     load: () => import('./commands/timeline-delete.ts'),
   },
+  ...BRANCH_COMMANDS,
 ];
 
 /** What the first word of a two-word command is about. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
-  snapshot: 'snapshots: ls, show, verify, diff',
+  endpoint: 'Postgres servers on a branch: create, start, stop, list, psql',
+  branch: 'branches: create, list, delete',
+  snapshot: 'snapshots: create, ls, show, verify, diff, rm',
   wal: 'write-ahead log: show',
-  storage: 'object stores: ls, cp, rm, check',
+  storage: 'object stores: ls, cp, rm, check, config, flush',
   plugins: 'plugins: list',
   tenant: 'tenants of a bucket: ls, delete',
   timeline: 'timelines of a tenant: ls, delete',

@@ -11,6 +11,8 @@ export interface CommandDefinition {
   readonly options: OptionTable;
   readonly positionals?: readonly PositionalDefinition[];
   readonly examples?: readonly string[];
+  /** For `neon` itself: in no help and no completion. */
+  readonly hidden?: boolean;
   load(): Promise<{ readonly run: CommandRun }>;
 }
 

@@ -23,7 +23,9 @@ export function completeWords(line: readonly string[]): string[] {
 function nextWords(words: readonly string[]): string[] {
   const [group] = words;
   if (group === undefined) {
-    const single = COMMANDS.map((command) => command.path).filter((path) => !path.includes(' '));
+    const single = COMMANDS.filter((command) => command.hidden !== true)
+      .map((command) => command.path)
+      .filter((path) => !path.includes(' '));
     return [...single, ...Object.keys(COMMAND_GROUPS), 'completion'];
   }
   return COMMANDS.filter((command) => command.path.startsWith(`${group} `)).map(

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runCli } from './run.ts';
 
@@ -31,4 +32,5 @@ process.exitCode = await runCli({
   stdout: process.stdout,
   stderr: process.stderr,
   signal: controller.signal,
+  program: [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)],
 });

@@ -53,7 +53,9 @@ function sentence(mistake: Mistake): string {
 function describeUnknownOption(name: string, { command, suggest }: Mistake): string {
   const known = Object.keys(optionsOf(command));
   const nearest = suggest(name, known);
-  const elsewhere = COMMANDS.filter((candidate) => Object.hasOwn(candidate.options, name));
+  const elsewhere = COMMANDS.filter(
+    (candidate) => candidate.hidden !== true && Object.hasOwn(candidate.options, name),
+  );
   const hint =
     elsewhere.length > 0
       ? `it belongs to neon ${elsewhere.map((candidate) => candidate.path).join(', neon ')}`
@@ -73,7 +75,8 @@ function describeUnknownCommand({ words, command, suggest }: Mistake): string {
     return `neon ${command.path} takes no further word${extra === undefined ? '' : `, found ${extra}`}`;
   }
   if (!Object.hasOwn(COMMAND_GROUPS, first)) {
-    const known = [...new Set(COMMANDS.map((candidate) => candidate.path.split(' ')[0] ?? ''))];
+    const visible = COMMANDS.filter((candidate) => candidate.hidden !== true);
+    const known = [...new Set(visible.map((candidate) => candidate.path.split(' ')[0] ?? ''))];
     return `unknown command ${first}${didYouMean(suggest(first, known))}`;
   }
   const inGroup = COMMANDS.filter((candidate) => candidate.path.startsWith(`${first} `)).map(

@@ -1,5 +1,10 @@
 import yargs, { type Argv, type Options } from 'yargs';
-import { acceptKebabCase, type OptionDefinition, type OptionTable } from './arguments.ts';
+import {
+  acceptKebabCase,
+  type OptionDefinition,
+  type OptionTable,
+  type PositionalDefinition,
+} from './arguments.ts';
 import { usageError } from './cli-error.ts';
 import type { CommandDefinition } from './command.ts';
 import { COMMAND_GROUPS, COMMANDS } from './command-table.ts';
@@ -112,17 +117,21 @@ function addCommand(
 ): void {
   const positionals = command.positionals ?? [];
   const word = command.path.split(' ').at(-1) ?? command.path;
-  parser.command(
-    [word, ...positionals.map(({ name, repeats }) => `<${name}${repeats === true ? '..' : ''}>`)].join(' '),
-    command.summary,
-    (inner) => {
-      for (const positional of positionals)
-        inner.positional(positional.name, { type: 'string', describe: positional.describe });
-      for (const example of command.examples ?? []) inner.example(example, '');
-      return inner.options(toYargs(command.options));
-    },
-    (values) => choose(command, values),
-  );
+  const words = [word, ...positionals.map(positionalWord)].join(' ');
+  const build = (inner: Argv): Argv => {
+    for (const positional of positionals)
+      inner.positional(positional.name, { type: 'string', describe: positional.describe });
+    for (const example of command.examples ?? []) inner.example(example, '');
+    return inner.options(toYargs(command.options));
+  };
+  const handle = (values: Readonly<Record<string, unknown>>) => choose(command, values);
+  if (command.hidden === true) parser.command(words, false, build, handle);
+  else parser.command(words, command.summary, build, handle);
+}
+
+function positionalWord({ name, repeats, optional }: PositionalDefinition): string {
+  const inner = `${name}${repeats === true ? '..' : ''}`;
+  return optional === true ? `[${inner}]` : `<${inner}>`;
 }
 
 function toYargs(table: OptionTable): Record<string, Options> {

@@ -13,6 +13,7 @@ export interface SessionRequest {
   readonly output: OutputWriter;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
+  readonly program: readonly [string, ...string[]];
 }
 
 /** Brings the registry up: built-ins, then the packages named in the configuration, NEON_PLUGINS and --plugin. */

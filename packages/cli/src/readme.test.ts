@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { COMMANDS } from './command-table.ts';
+import { COMMANDS as ALL_COMMANDS } from './command-table.ts';
 import { EXIT_CODE } from './exit-code.ts';
 import { GLOBAL_OPTIONS } from './options.ts';
 import { JSON_RESULT_VERSION } from './output/writer.ts';
 
+const COMMANDS = ALL_COMMANDS.filter((command) => command.hidden !== true);
 const readme = readFileSync(path.join(import.meta.dirname, '../README.md'), 'utf8');
 
 function section(heading: string): string {

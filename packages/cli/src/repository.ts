@@ -114,11 +114,13 @@ export async function tenantOf(session: Session, storage: Storage): Promise<stri
   );
 }
 
-function directoryOf({ args, env, currentDirectory }: RepositoryRequest): string {
+/** The directory that holds `.neon`, or will. */
+export function directoryOf({ args, env, currentDirectory }: RepositoryRequest): string {
   return repositoryDirectory({ option: args.string('repo_dir'), env, currentDirectory });
 }
 
-async function requiredRepository(session: Session): Promise<RepositoryConfig> {
+/** The configuration of the repository; `CLI_NO_REPOSITORY` where there is none. */
+export async function requiredRepository(session: Session): Promise<RepositoryConfig> {
   const config = await readRepositoryIfAny(session);
   if (config !== undefined) return config;
   const directory = directoryOf(session);

@@ -15,6 +15,8 @@ export interface CliEnvironment {
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
   readonly signal: AbortSignal;
+  /** What makes this program run again, before the words of a command line. */
+  readonly program: readonly [string, ...string[]];
 }
 
 const HELP_WORDS = new Set(['--help', '-h', 'help']);

@@ -13,6 +13,8 @@ export interface Session {
   readonly signal: AbortSignal;
   readonly registry: PluginRegistry;
   readonly onProgress: ProgressListener;
+  /** What makes this program run again, before the words of a command line. */
+  readonly program: readonly [string, ...string[]];
 }
 
 export type StorageRole = 'storage' | 'snapshot';

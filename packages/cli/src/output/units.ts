@@ -28,3 +28,18 @@ export function parseBytes(text: string): number | undefined {
   const factor = match === null ? undefined : BYTE_SUFFIXES[(match[2] ?? '').toLowerCase()];
   return match === null || factor === undefined ? undefined : Math.floor(Number(match[1]) * factor);
 }
+
+const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** `500ms`, `1.5s`, `7d` → milliseconds; undefined where it is none of these. */
+export function parseDuration(text: string): number | undefined {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
+  const factor = DURATION_UNITS_MS[unit];
+  return number === undefined || factor === undefined ? undefined : Math.round(Number(number) * factor);
+}

@@ -114,6 +114,17 @@ export class OutputWriter {
     this.#options.stderr.write(`${this.#options.redact(message)}\n`);
   }
 
+  /** A piece of a result that comes bit by bit. */
+  text(text: string): void {
+    this.#options.stdout.write(this.#options.redact(text));
+  }
+
+  /** One JSON object a line on stderr, whatever the output is: what a process that stays has to tell. */
+  event(event: Readonly<Record<string, unknown>>): void {
+    this.#beforeLine?.();
+    this.#options.stderr.write(`${this.#options.redact(JSON.stringify(event, stringifyBigint))}\n`);
+  }
+
   error(error: unknown, exitCode: number): void {
     this.#beforeLine?.();
     const message = this.#options.redact(messageOf(error));

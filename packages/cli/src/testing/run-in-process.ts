@@ -1,5 +1,8 @@
+import path from 'node:path';
 import { Writable } from 'node:stream';
 import { runCli } from '../run.ts';
+
+const MAIN = path.resolve(import.meta.dirname, '../main.ts');
 
 export interface CliRun {
   readonly exitCode: number;
@@ -29,6 +32,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
     stdout,
     stderr,
     signal: options.signal ?? new AbortController().signal,
+    program: [process.execPath, '--conditions=@neon-snapshot/source', MAIN],
   });
   return {
     exitCode,

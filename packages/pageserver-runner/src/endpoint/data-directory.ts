@@ -18,9 +18,9 @@ export interface BuildRequest {
 
 /**
  * Writes the data directory of a stopped cluster that stands at the end of a timeline and continues it on TimeLineID 1; returns where
- * that end is.
+ * its next record starts: its own shutdown checkpoint.
  */
-export type BuildDataDirectory = (request: BuildRequest) => Promise<{ readonly timelineEnd: Lsn }>;
+export type BuildDataDirectory = (request: BuildRequest) => Promise<{ readonly nextRecord: Lsn }>;
 
 export interface DataDirectoryOptions {
   readonly pageServer: PageServerState;
@@ -89,7 +89,7 @@ async function buildAnew(endpoint: Endpoint, options: DataDirectoryOptions): Pro
   const built = await options.build({ ...timeline, dataDirectory: fresh, signal });
   const superuser = await prepareRoles({ installation, dataDirectory: fresh, passfile, signal });
   await rename(fresh, dataDirectory);
-  return { superuser, builtAt: formatLsn(built.timelineEnd), reused: false };
+  return { superuser, builtAt: formatLsn(built.nextRecord), reused: false };
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -17,7 +17,7 @@ export interface EndpointState {
   readonly superuser?: string;
   /** Holds the socket; short enough for one. */
   readonly socketDirectory?: string;
-  /** Where the timeline ended when the data directory was built from it. */
+  /** Where the timeline's next record started when the data directory was built from it. */
   readonly builtAt?: string;
 }
 

@@ -45,10 +45,10 @@ afterEach(async () => {
 });
 
 /** A cluster of initdb in place of one out of a timeline. */
-async function build({ dataDirectory }: { readonly dataDirectory: string }): Promise<{ timelineEnd: Lsn }> {
+async function build({ dataDirectory }: { readonly dataDirectory: string }): Promise<{ nextRecord: Lsn }> {
   const installation = await findPostgres({ major: MAJOR, prefer: 'system' });
   await initdb({ installation, dataDirectory, superuser: 'the: owner', sync: false });
-  return { timelineEnd: (await controlOf(dataDirectory)).checkPoint };
+  return { nextRecord: (await controlOf(dataDirectory)).checkPoint };
 }
 
 async function controlOf(dataDirectory: string) {

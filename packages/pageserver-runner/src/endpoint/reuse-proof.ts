@@ -14,6 +14,7 @@ import {
   majorOfCatalogVersion,
   parseLsn,
   readWalRecords,
+  walRecordStart,
   walSegmentFileName,
 } from '@neon-snapshot/postgres';
 import type { LastRecord } from '../page-server-client.ts';
@@ -25,7 +26,7 @@ export interface ReuseQuestion {
   readonly timelineEnd: Lsn;
   /** Undefined where the page server does not know it. */
   readonly lastRecord: LastRecord | undefined;
-  /** Where the timeline ended when the directory was built from it. */
+  /** Where the next record of the timeline started when the directory was built from it. */
   readonly builtAt: string | undefined;
 }
 
@@ -54,7 +55,8 @@ export async function proveReuse(question: ReuseQuestion): Promise<ReuseAnswer> 
     return NO(`it is on TimeLineID ${control.checkPointCopy.thisTimeLineId}, not ${TIME_LINE_ID}`);
   if (!GOES_ON_BY_ITSELF.has(control.state)) return NO(`it is ${clusterStates[control.state]}`);
   // Nothing came to the timeline since the directory was built from its very end.
-  if (builtAt !== undefined && parseLsn(builtAt) === timelineEnd) return { reusable: true };
+  const nextRecord = walRecordStart(timelineEnd, control.walSegmentSizeBytes);
+  if (builtAt !== undefined && parseLsn(builtAt) === nextRecord) return { reusable: true };
   if (lastRecord === undefined) return NO('the last record of the timeline is not known');
   if (lastRecord.end !== timelineEnd)
     return NO(

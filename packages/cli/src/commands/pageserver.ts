@@ -1,0 +1,35 @@
+import { reportToStarter } from '@neon-snapshot/pageserver-runner';
+import type { CommandResult } from '../output/writer.ts';
+import { openPageServerProcess } from '../server/page-server-process.ts';
+import type { Session } from '../session.ts';
+
+/** `neon pageserver`: the process that `neon start` starts. It tells its starter how the start goes, and runs until TERM. */
+export async function run(session: Session): Promise<CommandResult> {
+  const onNote = (message: string) => reportToStarter({ kind: 'note', message });
+  try {
+    await using server = await openPageServerProcess(session, { command: 'neon start', onNote });
+    session.output.event({ time: new Date().toISOString(), kind: 'listening', ...server.state });
+    reportToStarter({ kind: 'ready' });
+    const fault = await server.ending;
+    if (fault !== undefined) throw fault;
+  } catch (error) {
+    reportToStarter({ kind: 'failed', ...describe(error) });
+    throw error;
+  }
+  return { command: 'pageserver', lines: [], data: {} };
+}
+
+function describe(error: unknown) {
+  const fault = error instanceof Error ? error : new Error(String(error));
+  const { code, operation, context } = fault as Error & Readonly<Record<string, unknown>>;
+  return {
+    code: typeof code === 'string' ? code : 'INTERNAL',
+    operation: typeof operation === 'string' ? operation : 'start page server',
+    message: fault.message,
+    context: JSON.parse(
+      JSON.stringify(context ?? {}, (_key, value: unknown) =>
+        typeof value === 'bigint' ? String(value) : value,
+      ),
+    ),
+  };
+}

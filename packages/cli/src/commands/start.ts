@@ -1,0 +1,127 @@
+import {
+  createEndpoint,
+  findEndpoint,
+  findPageServer,
+  type PageServerState,
+  type StartedEndpoint,
+  startEndpoint,
+  startPageServer,
+} from '@neon-snapshot/pageserver-runner';
+import { type RepositoryConfig, type RepositoryPaths, repositoryPaths } from '@neon-snapshot/repository';
+import { usageError } from '../cli-error.ts';
+import type { CommandResult } from '../output/writer.ts';
+import { directoryOf } from '../repository.ts';
+import { dataDirectoryBuilder } from '../server/build-data-directory.ts';
+import { connectionStringOf, endpointData } from '../server/describe-endpoint.ts';
+import { durabilityText } from '../server/durability-text.ts';
+import { ensureRepository, MAIN } from '../server/ensure-repository.ts';
+import { pageServerWords } from '../server/page-server-flags.ts';
+import type { Session } from '../session.ts';
+
+/** `neon start`: the page server of the repository, which is made where there is none, and the endpoint main. */
+export async function run(session: Session): Promise<CommandResult> {
+  assertEngine(session);
+  const config = await ensureRepository(session);
+  const paths = repositoryPaths(directoryOf(session));
+  if (session.args.boolean('foreground')) {
+    const { runInForeground } = await import('../server/foreground.ts');
+    return runInForeground(session, { config, paths });
+  }
+  const { state, wasRunning } = await startServer(session, { config, paths });
+  const started = await startMain(session, { config, paths });
+  return describe({ state, wasRunning, started });
+}
+
+interface Place {
+  readonly config: RepositoryConfig;
+  readonly paths: RepositoryPaths;
+}
+
+function assertEngine({ args }: Session): void {
+  const isNeon = args.string('engine') === 'neon';
+  if (isNeon && !args.has('pageserver_bin'))
+    throw usageError("--engine=neon needs --pageserver_bin=PATH: Neon's page server program");
+  if (!isNeon && args.has('pageserver_bin'))
+    throw usageError('--pageserver_bin is for --engine=neon; add that or leave it out');
+}
+
+async function startServer(
+  session: Session,
+  { paths, config }: Place,
+): Promise<{ readonly state: PageServerState; readonly wasRunning: boolean }> {
+  const found = await findPageServer(paths);
+  if (found?.running) return { state: found.state, wasRunning: true };
+  if (found !== undefined)
+    session.output.note(`the last page server (pid ${found.state.pid}) ended without a proper stop`);
+  session.output.note(`starting the page server on ${config.storage_dest}`);
+  const words = [
+    'pageserver',
+    '-D',
+    paths.directory,
+    ...pluginWords(session),
+    ...pageServerWords(session.args),
+  ];
+  const state = await startPageServer({
+    paths,
+    command: [...session.program, ...words],
+    env: session.env,
+    onNote: (message) => session.output.note(message),
+    signal: session.signal,
+  });
+  return { state, wasRunning: false };
+}
+
+function pluginWords({ args }: Session): string[] {
+  return args.list('plugin').map((name) => `--plugin=${name}`);
+}
+
+/** Starts the endpoint main, which is made the first time. */
+export async function startMain(session: Session, { config, paths }: Place): Promise<StartedEndpoint> {
+  const port = session.args.integer('port');
+  if ((await findEndpoint(paths, MAIN)) === undefined)
+    await createEndpoint({
+      repository: paths,
+      name: MAIN,
+      timelineId: config.timeline_id,
+      postgresMajor: config.pg_version,
+      port,
+    });
+  return startEndpoint({
+    repository: paths,
+    name: MAIN,
+    build: dataDirectoryBuilder(session, config),
+    port,
+    onNote: (message) => session.output.note(message),
+    signal: session.signal,
+  });
+}
+
+interface Outcome {
+  readonly state: PageServerState;
+  readonly wasRunning: boolean;
+  readonly started: StartedEndpoint;
+}
+
+function describe({ state, wasRunning, started }: Outcome): CommandResult {
+  const { endpoint } = started;
+  return {
+    command: 'start',
+    lines: [
+      `page server  pid ${state.pid}, ${wasRunning ? 'already running' : 'started'}, generation ${state.generation}, HTTP ${state.host}:${state.httpPort}, pages ${state.host}:${state.pgPort}`,
+      `storage      ${state.storageDest}`,
+      `durability   ${durabilityText(state)}`,
+      `endpoint     ${endpoint.name}, Postgres ${endpoint.postgresMajor}, pid ${endpoint.pid}, ${startedText(started)}`,
+      `connect      ${connectionStringOf(endpoint)}`,
+    ],
+    data: {
+      wasRunning,
+      pageserver: { ...state },
+      endpoints: [{ ...endpointData(endpoint), wasRunning: started.wasRunning, reused: started.reused }],
+    },
+  };
+}
+
+function startedText({ wasRunning, reused }: StartedEndpoint): string {
+  if (wasRunning) return 'already running';
+  return reused ? 'on its data directory' : 'on a data directory built from storage';
+}

@@ -1,0 +1,47 @@
+import {
+  listEndpoints,
+  type PageServerStop,
+  stopEndpoint,
+  stopPageServer,
+} from '@neon-snapshot/pageserver-runner';
+import { repositoryPaths } from '@neon-snapshot/repository';
+import type { CommandResult } from '../output/writer.ts';
+import { directoryOf, requiredRepository } from '../repository.ts';
+import type { Session } from '../session.ts';
+
+const PAGE_SERVER_TEXT: Readonly<Record<PageServerStop, string>> = {
+  clean: 'stopped; storage_dest has everything',
+  killed:
+    'killed: it did not end in time; what it had not pushed comes again from the endpoints at the next start',
+  stale: 'was not running: it had ended without a proper stop',
+  'not-running': 'was not running',
+};
+
+/** `neon stop`: endpoints first, so that the page server has all of their WAL; then its last push. */
+export async function run(session: Session): Promise<CommandResult> {
+  await requiredRepository(session);
+  const { args, signal } = session;
+  const paths = repositoryPaths(directoryOf(session));
+  const timeoutMs = args.durationMs('timeout');
+  const mode = args.string('mode') === 'immediate' ? 'immediate' : 'fast';
+  const stopped: { name: string; outcome: string }[] = [];
+  for (const { name, pid } of await listEndpoints(paths)) {
+    if (pid === undefined) continue;
+    session.output.note(`stopping endpoint ${name}`);
+    const outcome = await stopEndpoint({ repository: paths, name, mode, timeoutMs, signal });
+    stopped.push({ name, outcome });
+  }
+  session.output.note('stopping the page server');
+  const outcome = await stopPageServer({ paths, ...(timeoutMs === undefined ? {} : { timeoutMs }), signal });
+  return {
+    command: 'stop',
+    lines: [
+      ...stopped.map(
+        (each) =>
+          `endpoint     ${each.name} ${each.outcome === 'clean' ? 'stopped' : `stopped (${each.outcome})`}`,
+      ),
+      `page server  ${PAGE_SERVER_TEXT[outcome]}`,
+    ],
+    data: { pageserver: outcome, endpoints: stopped },
+  };
+}
