@@ -108,7 +108,8 @@ export function connection(options: Pick<ClusterOptions, 'directory'>): string[]
   return ['-h', options.directory, '-U', 'postgres'];
 }
 
-function sql(options: ClusterOptions, text: string): void {
+/** Runs a statement in the cluster's own database. */
+export function sql(options: Pick<ClusterOptions, 'directory' | 'user'>, text: string): void {
   run(options, 'psql', [...connection(options), '-v', 'ON_ERROR_STOP=1', '-q', '-d', 'bench', '-c', text]);
 }
 

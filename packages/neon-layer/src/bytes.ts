@@ -10,9 +10,12 @@ export class BeReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #what: string;
+  readonly #sharesBytes: boolean;
   #offset = 0;
 
-  constructor(bytes: Uint8Array, what: string) {
+  /** `sharesBytes`: parts are views, not copies. */
+  constructor(bytes: Uint8Array, what: string, sharesBytes = false) {
+    this.#sharesBytes = sharesBytes;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#what = what;
@@ -49,10 +52,11 @@ export class BeReader {
     return value === 1;
   }
 
-  /** A copy of the next `length` bytes. */
+  /** A copy of the next `length` bytes, or a view where bytes are shared. */
   bytes(length: number): Uint8Array {
     const start = this.#take(length);
-    return this.#bytes.slice(start, start + length);
+    if (this.#sharesBytes) return this.#bytes.subarray(start, start + length);
+    return Uint8Array.prototype.slice.call(this.#bytes, start, start + length);
   }
 
   /** A u64 count of items that take at least `itemSizeMin` bytes each, checked against what is left. */

@@ -5,6 +5,8 @@ import { BLOCK_SIZE, BTREE_LEVELS_MAX } from './layer-format.ts';
 const HEADER_SIZE = 5;
 const VALUE_SIZE = 5;
 const LSN_SIZE = 8;
+/** Where an LSN is put together; buffers of their own cost more than all else of a delta layer's index. */
+const LSN_VIEW = new DataView(new ArrayBuffer(LSN_SIZE));
 const INNER_VALUE_MARK = 0x80;
 const TWO_POW_32 = 0x1_0000_0000;
 
@@ -117,14 +119,13 @@ export class BtreeNode {
 
   /** The last eight bytes of the entry's key, BE: the LSN, in a delta layer. */
   lsnAt(index: number): bigint {
-    const lsn = new Uint8Array(LSN_SIZE);
     const start = this.keySize - LSN_SIZE;
     const suffix = HEADER_SIZE + index * this.#suffixSize;
     for (let i = 0; i < LSN_SIZE; i += 1) {
       const at = start + i;
-      lsn[i] = this.#bytes[at < this.#prefixSize ? HEADER_SIZE + at : suffix + at] ?? 0;
+      LSN_VIEW.setUint8(i, this.#bytes[at < this.#prefixSize ? HEADER_SIZE + at : suffix + at] ?? 0);
     }
-    return new DataView(lsn.buffer).getBigUint64(0);
+    return LSN_VIEW.getBigUint64(0);
   }
 
   /** Index of the first entry in `[from, count)` whose key is not before `key`; `count` when there is none. */

@@ -171,5 +171,5 @@ export {
   TimelineView,
   type TimelineViewOptions,
 } from './timeline-view.ts';
-export { decodeValue, encodeValue, type Value, willInit } from './value.ts';
+export { decodeValue, decodeValueView, encodeValue, type Value, willInit } from './value.ts';
 export type { NeonWalRecord } from './wal-record.ts';

@@ -14,7 +14,15 @@ export type Value =
 
 /** Decodes a value of a delta layer; the parts are copies. Throws `NEON_LAYER_INVALID_VALUE`. */
 export function decodeValue(bytes: Uint8Array): Value {
-  const reader = new BeReader(bytes, 'A value of a delta layer');
+  return readValue(new BeReader(bytes, 'A value of a delta layer'));
+}
+
+/** {@link decodeValue} with views of the bytes for parts: a third of the time, for who applies a value at once. */
+export function decodeValueView(bytes: Uint8Array): Value {
+  return readValue(new BeReader(bytes, 'A value of a delta layer', true));
+}
+
+function readValue(reader: BeReader): Value {
   const kind = reader.u32();
   if (kind > 1) reader.fail(`the kind ${kind} is not known, known are 0 (image) and 1 (record)`);
   const value: Value =

@@ -68,7 +68,7 @@ export class WalRecordDecoder {
   readonly #blocks: readonly DecodedWalBlock[] = Array.from({ length: WAL_BLOCK_ID_MAX + 1 }, emptyBlock);
   readonly #bits: typeof IMAGE_BITS;
   /** Of `bytes`: reads a number five times as fast as it is put together from them. */
-  #view: DataView = new DataView(this.bytes.buffer);
+  view: DataView = new DataView(this.bytes.buffer);
   #offset = 0;
   #end = 0;
   #payloadLength = 0;
@@ -105,7 +105,7 @@ export class WalRecordDecoder {
     }
     if (bytes !== this.bytes) {
       this.bytes = bytes;
-      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
     this.recordOffset = offset;
     this.#end = offset + length;
@@ -132,7 +132,7 @@ export class WalRecordDecoder {
   hasValidCrc(): boolean {
     const { recordOffset } = this;
     this.#offset = recordOffset + WAL_RECORD_CRC_OFFSET;
-    return this.#u32() === walRecordCrcAt(this.#view, recordOffset, this.#end - recordOffset);
+    return this.#u32() === walRecordCrcAt(this.view, recordOffset, this.#end - recordOffset);
   }
 
   #readItem(): void {
@@ -213,15 +213,15 @@ export class WalRecordDecoder {
   }
 
   #u8(): number {
-    return this.#view.getUint8(this.#advance(1));
+    return this.view.getUint8(this.#advance(1));
   }
 
   #u16(): number {
-    return this.#view.getUint16(this.#advance(2), true);
+    return this.view.getUint16(this.#advance(2), true);
   }
 
   #u32(): number {
-    return this.#view.getUint32(this.#advance(4), true);
+    return this.view.getUint32(this.#advance(4), true);
   }
 
   #advance(length: number): number {

@@ -10,9 +10,9 @@ export class Bytes {
   readonly view: DataView;
   readonly length: number;
 
-  constructor(array: Uint8Array) {
+  constructor(array: Uint8Array, view = new DataView(array.buffer, array.byteOffset, array.length)) {
     this.array = array;
-    this.view = new DataView(array.buffer, array.byteOffset, array.length);
+    this.view = view;
     this.length = array.length;
   }
 }

@@ -103,7 +103,7 @@ class Engine implements RedoEngine {
     context.info = record.info;
     context.block = block;
     context.page = page;
-    if (record.bytes !== this.#record.array) this.#record = new Bytes(record.bytes);
+    if (record.bytes !== this.#record.array) this.#record = new Bytes(record.bytes, record.view);
     context.main.reset(this.#record, record.mainOffset, record.mainLength);
     context.data.reset(this.#record, block.dataOffset, block.dataLength);
     context.heap = this.#heap;

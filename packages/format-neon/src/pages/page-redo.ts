@@ -1,7 +1,7 @@
 /** The part of the reader's threads that makes pages from images and WAL records. */
 import {
   decodeBlobHeader,
-  decodeValue,
+  decodeValueView,
   isNeonLayerError,
   type PageDecompressor,
   type RedoRecord,
@@ -94,13 +94,16 @@ export class PageRedo {
   #decode(blob: Uint8Array, index: number): Value {
     try {
       const { headerSize, payloadSize, compressed } = decodeBlobHeader(blob, 0, blob.length);
-      if (compressed) return decodeValue(this.#decompressor.decodeBlob(blob));
-      return decodeValue(blob.subarray(headerSize, headerSize + payloadSize));
+      if (compressed) return decodeValueView(this.#decompressor.decodeBlob(blob));
+      return decodeValueView(blob.subarray(headerSize, headerSize + payloadSize));
     } catch (error) {
       throw isNeonLayerError(error) ? new PageFault(index, error) : error;
     }
   }
 }
+
+/** A page before its redo, which leaves it in no defined state where it fails. */
+const basePage = new Uint8Array(BLCKSZ);
 
 /** False where the page became a zero page instead. */
 function redo(
@@ -113,7 +116,7 @@ function redo(
   },
 ): boolean {
   const { state, records, index, unknown } = work;
-  const base = unknown !== undefined && state.hasPage ? Uint8Array.from(state.page) : undefined;
+  if (unknown !== undefined) basePage.set(state.page);
   try {
     redoPage(engine, state, records);
     return true;
@@ -125,13 +128,21 @@ function redo(
       return false;
     }
     if (unknown === undefined || error.code !== 'REDO_UNSUPPORTED_RECORD') throw new PageFault(index, error);
-    unknown.push({ index, base, records });
+    unknown.push({ index, base: state.hasPage ? basePage.slice() : undefined, records: copyOf(records) });
     return true;
   }
 }
 
 const FREE_SPACE_FORK = 1;
 const VISIBILITY_FORK = 2;
+
+/** Their bytes are views of the job's. */
+function copyOf(records: readonly RedoRecord[]): readonly RedoRecord[] {
+  return records.map(({ lsn, record }) => ({
+    lsn,
+    record: record.kind === 'postgres' ? { ...record, record: Uint8Array.from(record.record) } : record,
+  }));
+}
 
 function setImage(page: Uint8Array, image: Uint8Array, index: number): void {
   if (image.length === BLCKSZ) {
