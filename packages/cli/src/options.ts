@@ -48,7 +48,10 @@ export const TRANSFER_OPTIONS: OptionTable = {
 
 export const SNAPSHOT_OPTIONS: OptionTable = {
   snapshot_path: { type: 'string', describe: 'URL or path of the snapshot' },
-  snapshot_format: { type: 'string', describe: 'how it is packed: pgdata, basebackup, neon, or the name of a plugin' },
+  snapshot_format: {
+    type: 'string',
+    describe: 'how it is packed: pgdata, basebackup, neon, or the name of a plugin',
+  },
 };
 
 /** Which timeline of a bucket. */

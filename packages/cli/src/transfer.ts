@@ -13,6 +13,7 @@ import { assertFlagsAreUsed, formatOptions } from './format-options.ts';
 import { STORAGE_DEST_FORMAT } from './plugins.ts';
 import { formatServices } from './services.ts';
 import { concurrencyOf, type Session, type StorageRole } from './session.ts';
+import { assertHolds, unpackingNeed, unpackSource } from './unpacked-source.ts';
 
 /** One side of a transfer. */
 export interface TransferEnd {
@@ -51,13 +52,22 @@ export async function transferSnapshot(
     concurrency: concurrencyOf(args),
   };
   const writeOptions = formatOptions(writeSide);
-  await using reader = await from.format.openReader({
+  const pagesVerifiedDownstream = to.format.capability.verifiesPages === true;
+  await using opened = await from.format.openReader({
     ...shared,
     storage: from.storage,
     options: formatOptions(readSide),
     services: formatServices(session, from.role),
-    pagesVerifiedDownstream: to.format.capability.verifiesPages === true,
+    pagesVerifiedDownstream,
   });
+  const need = unpackingNeed(opened, to.format.capability, { consistent: args.boolean('consistent') });
+  if (need !== undefined) assertHolds(opened.info, to.format);
+  if (need !== undefined && args.boolean('dry_run')) return { info: opened.info };
+  await using unpacked =
+    need === undefined
+      ? undefined
+      : await unpackSource(session, opened, { ...shared, need, from, pagesVerifiedDownstream });
+  const reader = unpacked ?? opened;
   const writer = await to.format.openWriter({
     ...shared,
     storage: to.storage,

@@ -37,6 +37,7 @@ export {
   type RecoverDataDirectoryOptions,
   type RecoveredDataDirectory,
   recoverDataDirectory,
+  recoverInPlace,
 } from './recover-data-directory.ts';
 export type { ServerSettings } from './server-settings.ts';
 export { type ServerUser, unprivilegedUser } from './server-user.ts';

@@ -27,14 +27,15 @@ export interface RecoveredDataDirectory extends AsyncDisposable {
   readonly dataDirectory: string;
 }
 
+const ALTER_SYSTEM_FILE = 'postgresql.auto.conf';
 /** Of one run or one role of the source; the configuration of ALTER SYSTEM comes back after recovery. */
-const LEFT_BEHIND = new Set([
+const LEFT_BEHIND: ReadonlySet<string> = new Set([
   'postmaster.pid',
   'postmaster.opts',
   'standby.signal',
   'recovery.signal',
   'backup_manifest',
-  'postgresql.auto.conf',
+  ALTER_SYSTEM_FILE,
 ]);
 
 /**
@@ -67,6 +68,33 @@ export async function recoverDataDirectory(
     await dispose();
     throw error;
   }
+}
+
+/**
+ * The same without a copy, for a directory that was made for it: an unpacked base backup, say. On failure the directory is spoilt.
+ */
+export async function recoverInPlace(
+  options: Omit<RecoverDataDirectoryOptions, 'scratchDirectory'>,
+): Promise<void> {
+  const dataDirectory = resolve(options.dataDirectory);
+  await assertRecoverable(dataDirectory, options.installation);
+  const scratch = await mkdtemp(join(tmpdir(), 'neon-recover-'));
+  try {
+    await chmod(scratch, 0o755);
+    const hasSettings = (await readdir(dataDirectory)).includes(ALTER_SYSTEM_FILE);
+    if (hasSettings) await moveFile(join(dataDirectory, ALTER_SYSTEM_FILE), join(scratch, ALTER_SYSTEM_FILE));
+    for (const name of LEFT_BEHIND) await rm(join(dataDirectory, name), { force: true });
+    await replayWal({ ...options, dataDirectory }, scratch);
+    await finishDirectory(scratch, dataDirectory);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Also between file systems. */
+async function moveFile(from: string, to: string): Promise<void> {
+  await copyFile(from, to);
+  await rm(from);
 }
 
 async function replayWal(options: RecoverDataDirectoryOptions, scratch: string): Promise<void> {

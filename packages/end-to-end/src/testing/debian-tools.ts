@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { type PostgresServer, unprivilegedUser } from '@neon-snapshot/postgres-process';
 
 const run = promisify(execFile);
 const BIN = '/usr/lib/postgresql/15/bin';
@@ -22,4 +24,28 @@ export async function verifyBackup(dataDirectory: string, major: number): Promis
 export async function checkChecksums(dataDirectory: string): Promise<string> {
   const { stdout } = await run(path.join(BIN, 'pg_checksums'), ['--check', '-D', dataDirectory]);
   return /Bad checksums:\s+(\d+)/.exec(stdout)?.[1] ?? stdout;
+}
+
+/** Runs `pg_basebackup -Ft` of Postgres 15, which takes servers up to 15, into a directory of the server's account. */
+export async function runBaseBackup(
+  server: PostgresServer,
+  target: string,
+  options: readonly string[],
+): Promise<void> {
+  const place = ['-h', server.socketDirectory, '-p', `${server.port}`, '-U', server.superuser];
+  const args = [...place, '-D', target, '-Ft', '--checkpoint=fast', '--no-sync', ...options];
+  const user = unprivilegedUser();
+  await run(
+    path.join(BIN, 'pg_basebackup'),
+    args,
+    user === undefined ? {} : { uid: user.uid, gid: user.gid },
+  );
+}
+
+/** Unpacks plain tars of a backup with GNU tar, as the documentation of pg_basebackup says. */
+export async function unpackBackup(backup: string, target: string): Promise<void> {
+  await mkdir(target, { mode: 0o700 });
+  await run('tar', ['-xf', path.join(backup, 'base.tar'), '-C', target]);
+  await run('tar', ['-xf', path.join(backup, 'pg_wal.tar'), '-C', path.join(target, 'pg_wal')]);
+  await run('cp', [path.join(backup, 'backup_manifest'), target]);
 }

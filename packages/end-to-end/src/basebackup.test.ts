@@ -1,0 +1,83 @@
+import { cp, mkdir, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { makeTestCluster, verifyTestCluster } from '@neon-snapshot/cluster-testkit';
+import { startPostgres } from '@neon-snapshot/postgres-process';
+import { describe, expect, it } from 'vitest';
+import { makeBucket } from './testing/bucket.ts';
+import { hasDebianTools, runBaseBackup, unpackBackup, verifyBackup } from './testing/debian-tools.ts';
+import { giveToServer, makeScratchDirectory } from './testing/directory.ts';
+import { neon } from './testing/neon-cli.ts';
+import { compareRelationFiles } from './testing/relation-files.ts';
+
+const MAJORS = [14, 15, 16, 17] as const;
+
+describe.each(MAJORS)('a cluster of Postgres %i', (major) => {
+  it('comes out of Neon storage as tars, and they go back into it', { timeout: 180_000 }, async () => {
+    await using scratch = await makeScratchDirectory();
+    await using bucket = await makeBucket(path.join(scratch.path, 'objects'));
+    await using cluster = await makeTestCluster({ major, dataChecksums: true });
+    const [first, second] = [path.join(scratch.path, 'first'), path.join(scratch.path, 'second')];
+    const { env } = bucket;
+    await neon(
+      ['init', '-D', first, `--snapshot_path=${cluster.dataDirectory}`, `--storage_dest=${bucket.url}/a`],
+      env,
+    );
+    // The tars lie in the same bucket, beside the repository.
+    const tars = `--snapshot_path=${bucket.url}/tars`;
+    await neon(['export', '-D', first, tars, '--snapshot_format=basebackup'], env);
+    await neon(
+      ['init', '-D', second, tars, '--snapshot_format=basebackup', `--storage_dest=${bucket.url}/b`],
+      env,
+    );
+    const exported = path.join(scratch.path, 'exported');
+    await neon(['export', '-D', second, `--snapshot_path=${exported}`], env);
+    expect(await compareRelationFiles(cluster.dataDirectory, exported)).toEqual([]);
+    expect(await verifyTestCluster({ dataDirectory: exported, expected: cluster.expected })).toEqual([]);
+  });
+});
+
+describe.runIf(hasDebianTools)('what pg_basebackup -Ft wrote (Debian 15)', () => {
+  it.each([14, 15] as const)(
+    'of a running Postgres %i is recovered and goes into Neon storage',
+    {
+      timeout: 180_000,
+    },
+    async (major) => {
+      await using scratch = await makeScratchDirectory();
+      await using cluster = await makeTestCluster({ major, dataChecksums: true });
+      const backup = path.join(scratch.path, 'backup');
+      await mkdir(backup);
+      await giveToServer(backup);
+      {
+        await using server = await startPostgres({
+          installation: cluster.installation,
+          dataDirectory: cluster.dataDirectory,
+        });
+        await runBaseBackup(server, backup, ['-Z', 'client-zstd:1']);
+        await server.stop('immediate');
+      }
+      const bucket = `--storage_dest=${path.join(scratch.path, 'bucket')}`;
+      await neon(['init', '-D', scratch.path, `--snapshot_path=${backup}`, bucket]);
+      const exported = path.join(scratch.path, 'exported');
+      await neon(['export', '-D', scratch.path, `--snapshot_path=${exported}`]);
+      const { expected } = cluster;
+      expect(await verifyTestCluster({ dataDirectory: exported, expected, recovered: true })).toEqual([]);
+    },
+  );
+
+  it('exported to tars is what tar and pg_verifybackup take', { timeout: 180_000 }, async () => {
+    await using scratch = await makeScratchDirectory();
+    await using cluster = await makeTestCluster({ major: 15, dataChecksums: true });
+    const at = (name: string) => path.join(scratch.path, name);
+    const source = `--snapshot_path=${cluster.dataDirectory}`;
+    await neon(['init', '-D', scratch.path, source, `--storage_dest=${at('bucket')}`]);
+    const options = ['--snapshot_format=basebackup', '--format_option=compression=none'];
+    await neon(['export', '-D', scratch.path, `--snapshot_path=${at('tars')}`, ...options]);
+    expect((await readdir(at('tars'))).sort()).toEqual(['backup_manifest', 'base.tar', 'pg_wal.tar']);
+    await unpackBackup(at('tars'), at('unpacked'));
+    expect(await verifyBackup(at('unpacked'), 15)).toBe('backup successfully verified');
+    await cp(at('unpacked'), at('judged'), { recursive: true });
+    const { expected } = cluster;
+    expect(await verifyTestCluster({ dataDirectory: at('judged'), expected })).toEqual([]);
+  });
+});
