@@ -101,6 +101,11 @@ export class TimelineView implements TimelineReader {
     return new TimelineView(this.source, lsn, this.#shared);
   }
 
+  /** The same timeline when other layers are listed, at its newest LSN; caches are shared. */
+  withSource(source: TimelineSource): TimelineView {
+    return new TimelineView(source, source.index.metadata.diskConsistentLsn, this.#shared);
+  }
+
   async get(key: Uint8Array, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
     const fetched = await this.#fetchKey(key, options);
     const [entry] = fetched === undefined ? [] : await this.#decode(fetched, options);

@@ -1,3 +1,4 @@
+import type { RedoFallback } from '@neon-snapshot/neon-timeline';
 import type { LeaseClock, WriterLease } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import type { PageServerEvent } from './events.ts';
@@ -30,6 +31,8 @@ export interface PageServerOptions {
   readonly pitrIntervalMs?: number | undefined;
   /** How long an object stays that no index lists any more. Default 1 h. */
   readonly gcGraceMs?: number | undefined;
+  /** For records that redo does not know: they are replayed by a stock Postgres. */
+  readonly redoFallback?: RedoFallback | undefined;
   readonly clock?: LeaseClock | undefined;
   /** Told what happens; must not throw. */
   readonly onEvent?: ((event: PageServerEvent) => void) | undefined;

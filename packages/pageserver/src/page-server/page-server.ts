@@ -1,64 +1,247 @@
+import { join } from 'node:path';
+import { loadTimeline, type TimelineSource } from '@neon-snapshot/neon-layer';
+import { isRepositoryError } from '@neon-snapshot/repository';
+import { LayerCache } from '../cache/layer-cache.ts';
 import { PageServerError } from '../page-server-error.ts';
-import type { Timeline } from '../timeline/timeline.ts';
-import type { PageServerConfig, PageServerOptions } from './options.ts';
+import { createWriteGuard, fencedError, type WriteGuard } from '../push/write-guard.ts';
+import { MemoryBudget } from '../timeline/memory-budget.ts';
+import { Timeline } from '../timeline/timeline.ts';
+import type { TimelineServices } from '../timeline/timeline-services.ts';
+import type { PageServerEvent } from './events.ts';
+import { inParallel } from './in-parallel.ts';
+import { loadTimelines } from './load-timelines.ts';
+import { type PageServerConfig, type PageServerOptions, resolvePageServerConfig } from './options.ts';
+import { systemClock } from './system-clock.ts';
 import type { WalSource, WalSourceState } from './wal-source.ts';
 
-function unfinished(): never {
-  throw new PageServerError({ code: 'PAGESERVER_IO', operation: 'open', message: 'not built yet' });
-}
+const TIMELINES_AT_ONCE = 8;
+const CLOSE_TIMEOUT_MS = 60_000;
 
 /** All timelines of one tenant, under one lease. */
 export class PageServer implements AsyncDisposable {
   readonly tenantId: string;
   readonly config: PageServerConfig;
+  readonly #options: PageServerOptions;
+  readonly #services: TimelineServices;
+  readonly #timelines = new Map<string, Timeline>();
+  readonly #ended = new AbortController();
+  #closing: Promise<void> | undefined;
 
-  private constructor(tenantId: string, config: PageServerConfig) {
-    this.tenantId = tenantId;
+  /**
+   * Loads every timeline of the tenant, recovers its raw WAL, and takes it over under the lease's generation. Throws `StorageError`,
+   * `NeonLayerError`, `TimelineError`; `PAGESERVER_NOT_FOUND` where there is no such tenant.
+   */
+  static async open(options: PageServerOptions): Promise<PageServer> {
+    const startedAt = performance.now();
+    const config = resolvePageServerConfig(options);
+    const cache = await LayerCache.open({
+      storage: options.storage,
+      directory: join(options.stateDirectory, 'cache'),
+      sizeMaxBytes: config.cacheBytesMax,
+    });
+    const server = new PageServer(options, config, cache);
+    try {
+      await server.#load();
+    } catch (error) {
+      cache.close();
+      throw error;
+    }
+    server.#emit({
+      kind: 'ready',
+      generation: server.generation,
+      timelineCount: server.#timelines.size,
+      durationMs: Math.round(performance.now() - startedAt),
+    });
+    return server;
+  }
+
+  private constructor(options: PageServerOptions, config: PageServerConfig, cache: LayerCache) {
+    this.tenantId = options.tenantId;
     this.config = config;
+    this.#options = options;
+    const { storage, lease, clock = systemClock, tenantId } = options;
+    const guard: WriteGuard = createWriteGuard(lease, (error) => this.#fence(error));
+    this.#services = {
+      tenantId,
+      storage,
+      cache,
+      guard,
+      config,
+      clock,
+      budget: new MemoryBudget(config.memoryBytesMax),
+      redoFallback: options.redoFallback,
+      emit: (event) => this.#emit(event),
+    };
+    const onLost = () => {
+      const reason: unknown = lease.signal.reason;
+      if (isRepositoryError(reason)) this.#fence(fencedError(reason));
+    };
+    lease.signal.addEventListener('abort', onLost, { once: true, signal: this.#ended.signal });
+    if (lease.signal.aborted) onLost();
   }
 
-  /** Loads every timeline of the tenant, recovers its raw WAL, and takes it over under the lease's generation. */
-  static open(_options: PageServerOptions): Promise<PageServer> {
-    return unfinished();
-  }
-
+  /** Of everything that this page server writes. */
   get generation(): number {
-    return unfinished();
+    return this.#services.guard.generation;
   }
-  /** Fires when this page server was fenced: the reason is a `PAGESERVER_FENCED` that says who holds the lease. */
+
+  /** Fires when this page server was fenced: the reason is a `PAGESERVER_FENCED` that says who holds the lease. Also when it was closed. */
   get signal(): AbortSignal {
-    return unfinished();
+    return this.#ended.signal;
   }
+
+  /** The local layer cache and the memory budget, for metrics. */
+  get resources(): {
+    readonly cache: LayerCache['facts'];
+    readonly memoryBytes: number;
+    readonly memoryBytesMax: number;
+  } {
+    const { cache, budget } = this.#services;
+    return { cache: cache.facts, memoryBytes: budget.usedBytes, memoryBytesMax: budget.sizeMaxBytes };
+  }
+
   timelines(): readonly Timeline[] {
-    return unfinished();
+    return [...this.#timelines.values()];
   }
+
   /** Throws `PAGESERVER_NOT_FOUND`. */
-  timeline(_timelineId: string): Timeline {
-    return unfinished();
+  timeline(timelineId: string): Timeline {
+    const timeline = this.#timelines.get(timelineId);
+    if (timeline === undefined) throw noTimeline(timelineId, this.tenantId);
+    return timeline;
   }
+
   /** Loads a timeline whose index was just put into the storage. */
-  addTimeline(_timelineId: string): Promise<Timeline> {
-    return unfinished();
+  async addTimeline(timelineId: string): Promise<Timeline> {
+    const known = this.#timelines.get(timelineId);
+    if (known !== undefined) return known;
+    const { storage, tenantId, signal } = this.#options;
+    const loaded = await loadTimeline(storage, { tenant: tenantId, timelineId, signal });
+    const timeline = await this.#openTimeline(loaded);
+    await timeline.takeOver({ signal });
+    await this.#services.guard.verify(this.#ended.signal);
+    await timeline.start();
+    return timeline;
   }
+
   /** Stops a timeline and forgets it; its objects are the caller's. */
-  removeTimeline(_timelineId: string): Promise<void> {
-    return unfinished();
+  async removeTimeline(timelineId: string): Promise<void> {
+    const timeline = this.timeline(timelineId);
+    this.#timelines.delete(timelineId);
+    await timeline.close({ push: false, signal: this.#ended.signal });
   }
+
   /** Takes a timeline's WAL from there from now on, also after a restart. */
   setWalSource(_timelineId: string, _source: WalSource): Promise<void> {
-    return unfinished();
+    throw new PageServerError({ code: 'PAGESERVER_IO', operation: 'open', message: 'not built yet' });
   }
   removeWalSource(_timelineId: string): Promise<void> {
-    return unfinished();
+    throw new PageServerError({ code: 'PAGESERVER_IO', operation: 'open', message: 'not built yet' });
   }
   walSource(_timelineId: string): WalSourceState | undefined {
-    return unfinished();
+    return undefined;
   }
-  /** Stops taking WAL, pushes everything, releases the lease. Never rejects for a storage that does not answer within `timeoutMs` (default 60 s): then the raw WAL's last state stays what is there. */
-  close(_options?: { readonly timeoutMs?: number }): Promise<void> {
-    return unfinished();
+
+  /**
+   * Stops taking WAL, pushes everything, releases the lease. Never rejects: what a storage that does not answer within
+   * `timeoutMs` (default 60 s) did not take is what Postgres still has, and sends again. Idempotent.
+   */
+  close({ timeoutMs = CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
   }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+
+  async #load(): Promise<void> {
+    const { storage, tenantId, signal } = this.#options;
+    const loaded = await loadTimelines(storage, { tenantId, signal });
+    if (loaded.length === 0) throw noTenant(tenantId, storage.url);
+    const opening = new Map<string, Promise<Timeline>>();
+    // Ancestors come first.
+    const openInTurn = async (source: TimelineSource): Promise<Timeline> => {
+      await opening.get(source.index.metadata.ancestorTimelineId ?? '');
+      return this.#openTimeline(source);
+    };
+    const timelines = await inParallel(loaded, TIMELINES_AT_ONCE, (source) => {
+      const opened = openInTurn(source);
+      opening.set(source.timelineId, opened);
+      return opened;
+    });
+    await inParallel(timelines, TIMELINES_AT_ONCE, (timeline) => timeline.takeOver({ signal }));
+    // Nothing is taken before it is sure that no earlier owner's index counts any more.
+    await this.#services.guard.verify(this.#ended.signal);
+    for (const timeline of timelines) await timeline.start();
+  }
+
+  async #openTimeline(source: TimelineSource): Promise<Timeline> {
+    const ancestorId = source.index.metadata.ancestorTimelineId;
+    const parent = ancestorId === undefined ? undefined : this.#timelines.get(ancestorId);
+    const timeline = await Timeline.open(this.#services, source, parent, { signal: this.#options.signal });
+    this.#timelines.set(source.timelineId, timeline);
+    return timeline;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const { cache, clock } = this.#services;
+    const giveUp = new AbortController();
+    const timeUp = new AbortController();
+    void clock.sleep(timeoutMs, timeUp.signal).then(() => giveUp.abort(tooLate(timeoutMs)));
+    const isFenced = this.#ended.signal.aborted;
+    await Promise.allSettled(
+      this.timelines().map((timeline) => timeline.close({ push: !isFenced, signal: giveUp.signal })),
+    );
+    timeUp.abort();
+    if (!this.#ended.signal.aborted) this.#ended.abort(closedError());
+    await this.#options.lease.release();
+    cache.close();
+    this.#emit({ kind: 'closed' });
+  }
+
+  #fence(error: PageServerError): void {
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort(error);
+    this.#emit({ kind: 'fenced', message: error.message });
+    for (const timeline of this.timelines()) timeline.fence(error);
+  }
+
+  #emit(event: PageServerEvent): void {
+    this.#options.onEvent?.(event);
+  }
+}
+
+function noTimeline(timelineId: string, tenantId: string): PageServerError {
+  return new PageServerError({
+    code: 'PAGESERVER_NOT_FOUND',
+    operation: 'read',
+    message: `tenant ${tenantId} has no timeline ${timelineId}`,
+    context: { tenantId, timelineId },
+  });
+}
+
+function noTenant(tenantId: string, url: string): PageServerError {
+  return new PageServerError({
+    code: 'PAGESERVER_NOT_FOUND',
+    operation: 'open',
+    message: `there is no timeline of tenant ${tenantId} in ${url}; make one with neon init`,
+    context: { tenantId, url },
+  });
+}
+
+function closedError(): PageServerError {
+  return new PageServerError({
+    code: 'PAGESERVER_CLOSED',
+    operation: 'close',
+    message: 'the page server was closed',
+  });
+}
+
+function tooLate(timeoutMs: number): PageServerError {
+  return new PageServerError({
+    code: 'PAGESERVER_TIMEOUT',
+    operation: 'close',
+    message: `the storage did not take everything within ${timeoutMs} ms`,
+  });
 }

@@ -1,0 +1,76 @@
+import { hasPrevRecord, type TimelineSource } from '@neon-snapshot/neon-layer';
+import {
+  loadTail,
+  putTailChunk,
+  type Tail,
+  type TailChunk,
+  WalStreamDecoder,
+} from '@neon-snapshot/neon-timeline';
+import { type Lsn, lsn } from '@neon-snapshot/postgres';
+import type { Storage } from '@neon-snapshot/storage-core';
+import type { ClusterFacts } from '../ingest/wal-intake.ts';
+import type { LastRecord } from './timeline-types.ts';
+
+/** The raw WAL that an earlier owner left, up to its last complete record, as it is now in the storage under the own generation. */
+export interface RecoveredTail {
+  readonly start: Lsn;
+  /** End of the last complete record. */
+  readonly end: Lsn;
+  readonly bytes: Uint8Array;
+  /** The last record that ends with the layers; what shows that a data directory continues the timeline. */
+  readonly lastInLayers: LastRecord | undefined;
+  /** The own one, and those of earlier owners. */
+  readonly chunks: readonly TailChunk[];
+}
+
+export interface RecoverTailOptions {
+  readonly storage: Storage;
+  readonly tenantId: string;
+  readonly source: TimelineSource;
+  /** Of the lease that is held. */
+  readonly generation: number;
+  readonly readClusterFacts: () => Promise<ClusterFacts>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Reads the raw WAL behind a timeline's layers and puts it under the own generation: from then on nothing counts that an earlier owner
+ * still puts. Undefined where there is none. Throws `TimelineError` where it is damaged.
+ */
+export async function recoverTail(options: RecoverTailOptions): Promise<RecoveredTail | undefined> {
+  const { storage, tenantId, source, generation, signal } = options;
+  const place = { tenantId, timelineId: source.timelineId };
+  const tail = await loadTail(storage, { ...place, source, signal });
+  if (tail === undefined) return undefined;
+  const facts = await options.readClusterFacts();
+  const scanned = scanTail(tail, source, facts);
+  const bytes = Buffer.concat(tail.pieces).subarray(0, Number(scanned.end - tail.start));
+  if (bytes.length === 0) return undefined;
+  const own = await putTailChunk(storage, { ...place, start: tail.start, bytes, generation, signal });
+  return { start: tail.start, bytes, ...scanned, chunks: [own, ...tail.chunks] };
+}
+
+/** Where the last complete record ends, and which record ends with the layers. */
+function scanTail(
+  tail: Tail,
+  source: TimelineSource,
+  facts: ClusterFacts,
+): Pick<RecoveredTail, 'end' | 'lastInLayers'> {
+  const { metadata } = source.index;
+  const isFirstKnown = tail.start === metadata.diskConsistentLsn && hasPrevRecord(metadata);
+  const decoder = new WalStreamDecoder({
+    major: metadata.postgresMajor,
+    ...facts,
+    start: tail.start,
+    previousRecord: isFirstKnown ? metadata.prevRecordLsn : undefined,
+  });
+  let lastInLayers: LastRecord | undefined;
+  for (const piece of tail.pieces) {
+    decoder.push(piece);
+    for (let record = decoder.next(); record !== undefined; record = decoder.next()) {
+      const { start, end } = record;
+      if (end === metadata.diskConsistentLsn) lastInLayers = { start, end, crc: decoder.lastCrc ?? 0 };
+    }
+  }
+  return { end: lsn(decoder.recordEnd), lastInLayers };
+}
