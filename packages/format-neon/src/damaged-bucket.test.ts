@@ -45,8 +45,24 @@ describe('damage in the bucket', () => {
     const bytes = await bytesOf(storage, key);
     for (let length = 0; length < bytes.length - 1; length += 97) {
       await storage.put(key, bytes.slice(0, length));
-      await expect(openReader(storage), `${length}`).rejects.toMatchObject({ code: 'FORMAT_INVALID' });
+      await expect(openReader(storage), `${length}`).rejects.toMatchObject({
+        code: 'FORMAT_INVALID',
+        message: expect.stringContaining(`${key} in ${storage.url}: `),
+      });
     }
+  });
+
+  test('a layer of a format that is not known is told from a damaged one', async () => {
+    await using storage = await imported();
+    for (const key of (await keysOf(storage)).filter((each) => /__[0-9A-F]{16}-/.test(each))) {
+      const bytes = Uint8Array.from(await bytesOf(storage, key));
+      new DataView(bytes.buffer).setUint16(2, 4);
+      await storage.put(key, bytes);
+    }
+    await expect(readFiles(storage)).rejects.toMatchObject({
+      code: 'FORMAT_UNKNOWN_VERSION',
+      message: expect.stringMatching(/its version is 4, supported is 3/),
+    });
   });
 
   test('configuration of another cluster is left out with a warning', async () => {

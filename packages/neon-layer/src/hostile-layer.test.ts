@@ -108,7 +108,7 @@ describe.each(FILES)('%s', (_, file) => {
     expect(used.length).toBeGreaterThan(200);
     expect(
       [...codes].every((code) =>
-        /^NEON_LAYER_(CORRUPT|MISMATCH|UNSUPPORTED|INVALID_VALUE|TOO_LARGE)$/.test(code),
+        /^NEON_LAYER_(CORRUPT|MISMATCH|UNKNOWN_VERSION|INVALID_VALUE|TOO_LARGE)$/.test(code),
       ),
     ).toBe(true);
   });

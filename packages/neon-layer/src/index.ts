@@ -162,6 +162,7 @@ export {
   type LoadTimelineOptions,
   loadManifest,
   loadTimeline,
+  readIndex,
   type StoredLayer,
   type TimelineSource,
 } from './timeline-source.ts';

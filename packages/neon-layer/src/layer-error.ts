@@ -8,7 +8,9 @@ export type NeonLayerErrorCode =
   | 'NEON_LAYER_CORRUPT'
   /** A file or value ends before its announced end. */
   | 'NEON_LAYER_TRUNCATED'
-  /** A format version or kind that this package does not know. */
+  /** A format version that this package does not know. */
+  | 'NEON_LAYER_UNKNOWN_VERSION'
+  /** What is known and can't be read. */
   | 'NEON_LAYER_UNSUPPORTED'
   /** A layer file is not the one that its name promises. */
   | 'NEON_LAYER_MISMATCH'

@@ -49,7 +49,7 @@ export function encodeLayerSummary(summary: LayerSummary): Uint8Array {
 
 /**
  * Reads the first block of a file of `sizeBytes`. Magic, version and block numbers are checked.
- * Throws `NEON_LAYER_TRUNCATED`, `NEON_LAYER_UNSUPPORTED`, `NEON_LAYER_CORRUPT`.
+ * Throws `NEON_LAYER_TRUNCATED`, `NEON_LAYER_UNKNOWN_VERSION`, `NEON_LAYER_CORRUPT`.
  */
 export function decodeLayerSummary(block: Uint8Array, sizeBytes: number): LayerSummary {
   if (block.length < SUMMARY_SIZE.delta || sizeBytes < 2 * BLOCK_SIZE || sizeBytes % BLOCK_SIZE !== 0) {
@@ -104,7 +104,7 @@ function decodeKind(view: DataView): LayerDesc['kind'] {
   const version = view.getUint16(2);
   if (version !== LAYER_FORMAT_VERSION) {
     throw layerFault(
-      'NEON_LAYER_UNSUPPORTED',
+      'NEON_LAYER_UNKNOWN_VERSION',
       `its version is ${version}, supported is ${LAYER_FORMAT_VERSION}`,
     );
   }

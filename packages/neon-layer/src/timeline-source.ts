@@ -109,7 +109,12 @@ async function loadOwn(
   return { tenant, timelineId, generation: newest.generation, index, layers: new LayerMap(present) };
 }
 
-async function readIndex(storage: Storage, key: string, signal: AbortSignal | undefined): Promise<IndexPart> {
+/** Reads an `index_part.json`. The error of one that does not decode names key and storage. */
+export async function readIndex(
+  storage: Storage,
+  key: string,
+  signal?: AbortSignal | undefined,
+): Promise<IndexPart> {
   const { body } = await storage.get(key, { signal });
   const bytes = await readAll(body, { sizeMaxBytes: INDEX_BYTES_MAX, key });
   try {

@@ -3,12 +3,12 @@ import {
   type IndexPart,
   lastSegment,
   parseIndexName,
-  parseIndexPart,
+  readIndex,
   type TenantShardId,
   timelinePrefix,
 } from '@neon-snapshot/neon-layer';
 import type { Lsn } from '@neon-snapshot/postgres';
-import { readAll, type Storage } from '@neon-snapshot/storage-core';
+import type { Storage } from '@neon-snapshot/storage-core';
 import { type CatalogOptions, listTenantShards, listTimelineIds } from './tenant-tree.ts';
 
 /**
@@ -44,9 +44,6 @@ export interface TimelineIndexFacts {
   readonly layerCount: number;
   readonly layerBytes: number;
 }
-
-/** As much as neon-layer parses. */
-const INDEX_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Every timeline of one tenant, or of all. Reads one index per timeline and shard. */
 export async function listTimelines(
@@ -124,8 +121,7 @@ async function readNewestIndex(
   // One without generation is older than any with.
   const newest = objects.toSorted((a, b) => (b.generation ?? -1) - (a.generation ?? -1))[0];
   if (newest === undefined) return {};
-  const { body } = await storage.get(newest.key, { signal: options.signal });
-  const index = parseIndexPart(await readAll(body, { sizeMaxBytes: INDEX_BYTES_MAX, key: newest.key }));
+  const index = await readIndex(storage, newest.key, options.signal);
   return { index, ...(newest.generation === undefined ? {} : { generation: newest.generation }) };
 }
 

@@ -1,6 +1,6 @@
 /** Files of an export that are neither relations nor transaction status: configuration, WAL, aux files, replication origins. */
 import { dirname } from 'node:path/posix';
-import { assertSafeEntryPath } from '@neon-snapshot/format-core';
+import { assertSafeEntryPath, standardDirectories } from '@neon-snapshot/format-core';
 import { encodeReplicationOrigins, REPLICATION_ORIGINS_PATH } from '../replication-origins.ts';
 import type { ExportControl } from './export-control.ts';
 import type { TimelineContents } from './timeline-contents.ts';
@@ -42,8 +42,7 @@ export function replicationSlotsOf({ auxFiles }: TimelineContents): string[] {
 
 /** Every directory that a start of that major needs, and the parents of the files; parents first. */
 export function exportDirectories(paths: Iterable<string>, postgresMajor: number): string[] {
-  const directories = new Set(STANDARD_DIRECTORIES);
-  if (postgresMajor >= WAL_SUMMARIES_SINCE_MAJOR) directories.add('pg_wal/summaries');
+  const directories = new Set(standardDirectories(postgresMajor));
   for (const path of paths) {
     for (let at = dirname(path); at !== '.' && !directories.has(at); at = dirname(at)) directories.add(at);
   }
@@ -68,30 +67,3 @@ function auxFiles({ contents, control, warn }: OtherFilesSource): OtherFile[] {
   }
   return files;
 }
-
-/** Directories of initdb.c and basebackup.c. */
-const STANDARD_DIRECTORIES = [
-  'base',
-  'global',
-  'pg_commit_ts',
-  'pg_dynshmem',
-  'pg_logical',
-  'pg_logical/mappings',
-  'pg_logical/snapshots',
-  'pg_multixact',
-  'pg_multixact/members',
-  'pg_multixact/offsets',
-  'pg_notify',
-  'pg_replslot',
-  'pg_serial',
-  'pg_snapshots',
-  'pg_stat',
-  'pg_stat_tmp',
-  'pg_subtrans',
-  'pg_tblspc',
-  'pg_twophase',
-  'pg_wal',
-  'pg_wal/archive_status',
-  'pg_xact',
-];
-const WAL_SUMMARIES_SINCE_MAJOR = 17;

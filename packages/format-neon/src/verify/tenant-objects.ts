@@ -1,19 +1,18 @@
 /** What lies below a tenant, and what the newest index of each timeline says should lie there. */
 import {
-  INDEX_BYTES_MAX,
   type IndexPart,
   isNeonLayerError,
   lastSegment,
   layerObjectKey,
   parseIndexName,
-  parseIndexPart,
   parseLayerName,
+  readIndex,
   type StoredLayer,
   type TenantShardId,
   tenantPrefix,
   timelinePrefix,
 } from '@neon-snapshot/neon-layer';
-import { readAll, type Storage } from '@neon-snapshot/storage-core';
+import type { Storage } from '@neon-snapshot/storage-core';
 import { listTenantShards } from '../catalog/tenant-tree.ts';
 
 export interface TenantObjects {
@@ -99,10 +98,8 @@ async function readNewestIndex(storage: Storage, options: NewestOptions): Promis
   });
   const newest = indexes.toSorted((a, b) => (b.generation ?? -1) - (a.generation ?? -1))[0];
   if (newest === undefined) return undefined;
-  const { body } = await storage.get(newest.key, { signal });
-  const bytes = await readAll(body, { sizeMaxBytes: INDEX_BYTES_MAX, key: newest.key });
   try {
-    const content = parseIndexPart(bytes);
+    const content = await readIndex(storage, newest.key, signal);
     return { ...newest, content, layers: layersOf(content, { tenantId: tenant.tenantId, timelineId }) };
   } catch (error) {
     if (!isNeonLayerError(error)) throw error;

@@ -62,7 +62,7 @@ function verifyIndex(timeline: StoredTimeline, collector: VerifyCollector): Read
   }
   const { content, key } = newest;
   if ('fault' in content) {
-    collector.error({ code: 'INDEX_INVALID', path: key, message: `${key}: ${content.fault}` });
+    collector.error({ code: 'INDEX_INVALID', path: key, message: content.fault });
     return undefined;
   }
   const { diskConsistentLsn, metadata } = content;
