@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import { loadTimeline, type TimelineSource } from '@neon-snapshot/neon-layer';
 import { isRepositoryError } from '@neon-snapshot/repository';
 import { LayerCache } from '../cache/layer-cache.ts';
+import { LsnLeases } from '../leases/lsn-leases.ts';
 import { PageServerError } from '../page-server-error.ts';
 import { createWriteGuard, fencedError, type WriteGuard } from '../push/write-guard.ts';
+import { WalReceivers } from '../receiver/wal-receivers.ts';
 import { MemoryBudget } from '../timeline/memory-budget.ts';
 import { Timeline } from '../timeline/timeline.ts';
 import type { TimelineServices } from '../timeline/timeline-services.ts';
@@ -21,9 +23,12 @@ const CLOSE_TIMEOUT_MS = 60_000;
 export class PageServer implements AsyncDisposable {
   readonly tenantId: string;
   readonly config: PageServerConfig;
+  /** LSNs that readers asked to be kept. */
+  readonly leases: LsnLeases = new LsnLeases();
   readonly #options: PageServerOptions;
   readonly #services: TimelineServices;
   readonly #timelines = new Map<string, Timeline>();
+  readonly #receivers: WalReceivers;
   readonly #ended = new AbortController();
   #closing: Promise<void> | undefined;
 
@@ -72,6 +77,11 @@ export class PageServer implements AsyncDisposable {
       redoFallback: options.redoFallback,
       emit: (event) => this.#emit(event),
     };
+    this.#receivers = new WalReceivers({
+      stateDirectory: options.stateDirectory,
+      clock,
+      emit: this.#services.emit,
+    });
     const onLost = () => {
       const reason: unknown = lease.signal.reason;
       if (isRepositoryError(reason)) this.#fence(fencedError(reason));
@@ -127,19 +137,22 @@ export class PageServer implements AsyncDisposable {
   /** Stops a timeline and forgets it; its objects are the caller's. */
   async removeTimeline(timelineId: string): Promise<void> {
     const timeline = this.timeline(timelineId);
+    await this.#receivers.remove(timelineId);
     this.#timelines.delete(timelineId);
     await timeline.close({ push: false, signal: this.#ended.signal });
   }
 
   /** Takes a timeline's WAL from there from now on, also after a restart. */
-  setWalSource(_timelineId: string, _source: WalSource): Promise<void> {
-    throw new PageServerError({ code: 'PAGESERVER_IO', operation: 'open', message: 'not built yet' });
+  setWalSource(timelineId: string, source: WalSource): Promise<void> {
+    return this.#receivers.set(this.timeline(timelineId), source);
   }
-  removeWalSource(_timelineId: string): Promise<void> {
-    throw new PageServerError({ code: 'PAGESERVER_IO', operation: 'open', message: 'not built yet' });
+
+  removeWalSource(timelineId: string): Promise<void> {
+    return this.#receivers.remove(timelineId);
   }
-  walSource(_timelineId: string): WalSourceState | undefined {
-    return undefined;
+
+  walSource(timelineId: string): WalSourceState | undefined {
+    return this.#receivers.state(timelineId);
   }
 
   /**
@@ -174,6 +187,7 @@ export class PageServer implements AsyncDisposable {
     // Nothing is taken before it is sure that no earlier owner's index counts any more.
     await this.#services.guard.verify(this.#ended.signal);
     for (const timeline of timelines) await timeline.start();
+    await this.#receivers.start(timelines);
   }
 
   async #openTimeline(source: TimelineSource): Promise<Timeline> {
@@ -186,6 +200,7 @@ export class PageServer implements AsyncDisposable {
 
   async #close(timeoutMs: number): Promise<void> {
     const { cache, clock } = this.#services;
+    await this.#receivers.stopAll();
     const giveUp = new AbortController();
     const timeUp = new AbortController();
     void clock.sleep(timeoutMs, timeUp.signal).then(() => giveUp.abort(tooLate(timeoutMs)));
@@ -204,6 +219,7 @@ export class PageServer implements AsyncDisposable {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort(error);
     this.#emit({ kind: 'fenced', message: error.message });
+    void this.#receivers.stopAll();
     for (const timeline of this.timelines()) timeline.fence(error);
   }
 

@@ -14,6 +14,7 @@ interface Waiter {
 export class LsnWaiters {
   readonly #what: string;
   readonly #waiters = new Set<Waiter>();
+  readonly #listeners = new Set<() => void>();
   #reached: Lsn;
   #end: unknown;
 
@@ -32,6 +33,13 @@ export class LsnWaiters {
     if (lsn <= this.#reached) return;
     this.#reached = lsn;
     for (const waiter of this.#waiters) if (waiter.lsn <= lsn) waiter.settle();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Calls a listener at every advance; gives what ends that. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Nothing will be reached any more. */

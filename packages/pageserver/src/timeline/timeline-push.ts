@@ -89,7 +89,7 @@ export class TimelinePush {
       recordEnd: () => intake.lastRecordLsn,
       persist: this.#persist,
       signal,
-      onDurable: (end) => this.#onDurable(end),
+      onDurable: (end) => this.#advance(end),
       onChunk: (sizeBytes) => this.#onChunk(sizeBytes),
     });
   }
@@ -124,7 +124,7 @@ export class TimelinePush {
   adopt(chunks: readonly TailChunk[], end: Lsn): void {
     this.#tail.adopt(chunks);
     this.#options.intake.tail.discard(end);
-    this.#onDurable(end);
+    this.#advance(end);
   }
 
   start(): void {
@@ -138,6 +138,14 @@ export class TimelinePush {
     if (intake.lastRecordLsn > this.durableLsn) this.#behindSince ??= clock.now();
     if (config.durability === 'remote') this.#tailWake.wake();
     if (intake.lastRecordLsn - layers.end >= config.layerBytesMax) this.#layerWake.wake();
+  }
+
+  onDurable(listener: () => void): () => void {
+    return this.#durable.subscribe(listener);
+  }
+
+  hurryTail(): void {
+    this.#tailWake.wake();
   }
 
   /** Memory is short. */
@@ -196,7 +204,7 @@ export class TimelinePush {
     const { services, timelineId, onMemoryFreed } = this.#options;
     this.#counters.indexesPushed += 1;
     this.#lastPushAt = services.clock.now();
-    this.#onDurable(published.diskConsistentLsn);
+    this.#advance(published.diskConsistentLsn);
     onMemoryFreed();
     services.emit({
       kind: 'layers-pushed',
@@ -217,7 +225,7 @@ export class TimelinePush {
     services.emit({ kind: 'tail-pushed', timelineId, lsn: formatLsn(intake.tail.start), sizeBytes });
   }
 
-  #onDurable(end: Lsn): void {
+  #advance(end: Lsn): void {
     this.#durable.advance(end);
     const isBehind = this.#options.intake.lastRecordLsn > this.durableLsn;
     this.#behindSince = isBehind ? this.#options.services.clock.now() : undefined;

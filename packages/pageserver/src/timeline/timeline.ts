@@ -243,6 +243,19 @@ export class Timeline {
     return this.#push.waitForDurable(lsn, options);
   }
 
+  /** Calls a listener whenever `durableLsn` has advanced; gives what ends that. */
+  onDurable(listener: () => void): () => void {
+    return this.#push.onDurable(listener);
+  }
+  /** Puts raw WAL at once where some waits for its interval. */
+  hurryTail(): void {
+    this.#push.hurryTail();
+  }
+  /** Which cluster's WAL belongs to the timeline. */
+  clusterFacts(): Promise<ClusterFacts> {
+    return this.#readClusterFacts();
+  }
+
   /** The value of a key at an LSN at or below `lastRecordLsn`, or undefined. Throws `PAGESERVER_LSN_OUT_OF_RANGE`. */
   get(key: Uint8Array, lsn: Lsn, options?: CallOptions): Promise<Uint8Array | undefined> {
     return this.#reads.get(key, lsn, options);
