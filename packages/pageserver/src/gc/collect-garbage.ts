@@ -56,8 +56,9 @@ async function retained(
   { tenantId, timelineId }: CompactionTarget,
   { bucket, leased, signal }: CollectGarbageOptions,
 ): Promise<readonly Lsn[]> {
-  const timelines = await listedTimelines(bucket, tenantId, { signal });
+  // In this order: a branch that was made at a pinned LSN is seen even if its pin goes in between.
   const pinned = [...(await snapshotPins(bucket, tenantId, { signal })), ...leased()];
+  const timelines = await listedTimelines(bucket, tenantId, { signal });
   return retainedPoints(timelineId, timelines, pinned);
 }
 

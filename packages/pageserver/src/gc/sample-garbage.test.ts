@@ -14,6 +14,7 @@ import {
   sampleFacts,
   sampleStorage,
   wrongValues,
+  wrongValuesOf,
 } from '../testing/sample-timelines.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { deleteNotedLayers, noteUnlistedLayers } from './delete-layers.ts';
@@ -130,7 +131,6 @@ describe.runIf(HAS_SAMPLES)(`garbage of a real page server's timelines${SAMPLES_
     const { index } = target.source;
     const metadata = { ...index.metadata, latestGcCutoffLsn: phaseLsn('pg17', 'base') };
     const readable = { ...target.source, index: { ...index, metadata } };
-    const { wrongValuesOf } = await import('../testing/sample-timelines.ts');
     for (const phase of ['p1', 'p2', 'p3'])
       expect(await wrongValuesOf(storage, readable, { sample: 'pg17', timeline: 'main', phase })).toEqual([]);
   });
