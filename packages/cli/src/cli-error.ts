@@ -12,6 +12,7 @@ export type CliErrorCode =
   | 'CLI_NOT_COMPARABLE'
   | 'CLI_OTHER_STORAGE_DEST'
   | 'CLI_BRANCH_NOT_FOUND'
+  | 'CLI_RAW_WAL_AHEAD'
   | 'CLI_UNSUPPORTED';
 
 /** A failure that the CLI itself found. The message says what, where, and the next step. */

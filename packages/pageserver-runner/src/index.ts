@@ -16,6 +16,17 @@ export { type StartEndpointOptions, type StartedEndpoint, startEndpoint } from '
 export { type StopEndpointOptions, stopEndpoint } from './endpoint/stop-endpoint.ts';
 export { type BoundLogOptions, boundLogFile, followLog, readLastLines } from './log-file.ts';
 export {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  startControlPlane,
+} from './neon-engine/control-plane.ts';
+export {
+  type NeonPageServer,
+  type NeonPageServerOptions,
+  startNeonPageServer,
+} from './neon-engine/neon-page-server.ts';
+export { findNeonPostgres } from './neon-engine/settings.ts';
+export {
   callPageServer,
   type HttpCall,
   type HttpPlace,

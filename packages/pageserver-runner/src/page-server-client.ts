@@ -77,10 +77,14 @@ export async function callPageServer(place: HttpPlace, call: HttpCall): Promise<
   });
 }
 
-export async function isHealthy(place: HttpPlace): Promise<boolean> {
+/** Whether it answers that all is well; Neon's program has another place for that. */
+export async function isHealthy(
+  place: HttpPlace & Partial<Pick<PageServerState, 'engine'>>,
+): Promise<boolean> {
+  const path = place.engine === 'neon' ? '/v1/status' : '/healthz';
   try {
     const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
-    return (await exchange(place, { method: 'GET', path: '/healthz', signal })).status === 200;
+    return (await exchange(place, { method: 'GET', path, signal })).status === 200;
   } catch {
     return false;
   }

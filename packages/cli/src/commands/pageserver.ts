@@ -7,6 +7,11 @@ import type { Session } from '../session.ts';
 export async function run(session: Session): Promise<CommandResult> {
   const onNote = (message: string) => reportToStarter({ kind: 'note', message });
   try {
+    if (session.args.string('engine') === 'neon') {
+      const { serveNeonEngine } = await import('../server/neon-engine-process.ts');
+      await serveNeonEngine(session, { onNote, onReady: () => reportToStarter({ kind: 'ready' }) });
+      return { command: 'pageserver', lines: [], data: {} };
+    }
     await using server = await openPageServerProcess(session, { command: 'neon start', onNote });
     session.output.event({ time: new Date().toISOString(), kind: 'listening', ...server.state });
     reportToStarter({ kind: 'ready' });

@@ -23,11 +23,12 @@ export async function run(session: Session): Promise<CommandResult> {
   assertEngine(session);
   const config = await ensureRepository(session);
   const paths = repositoryPaths(directoryOf(session));
-  if (session.args.boolean('foreground')) {
+  if (session.args.boolean('foreground') && session.args.string('engine') !== 'neon') {
     const { runInForeground } = await import('../server/foreground.ts');
     return runInForeground(session, { config, paths });
   }
   const { state, wasRunning } = await startServer(session, { config, paths });
+  if (state.engine === 'neon') return describeNeon(state, wasRunning);
   const started = await startMain(session, { config, paths });
   return describe({ state, wasRunning, started });
 }
@@ -94,6 +95,19 @@ export async function startMain(session: Session, { config, paths }: Place): Pro
     onNote: (message) => session.output.note(message),
     signal: session.signal,
   });
+}
+
+/** Neon's page server takes WAL from safekeepers only, so no stock Postgres can be its endpoint. */
+function describeNeon(state: PageServerState, wasRunning: boolean): CommandResult {
+  return {
+    command: 'start',
+    lines: [
+      `page server  Neon's, pid ${state.pid}, ${wasRunning ? 'already running' : 'started'}, generation ${state.generation}, HTTP ${state.host}:${state.httpPort}, pages ${state.host}:${state.pgPort}`,
+      `storage      ${state.storageDest}`,
+      'endpoint     none: it takes WAL from safekeepers only',
+    ],
+    data: { wasRunning, pageserver: { ...state }, endpoints: [] },
+  };
 }
 
 interface Outcome {

@@ -1,6 +1,6 @@
 import type { TimelineListing } from '@neon-snapshot/format-neon';
 import { openRefs, type RepositoryConfig } from '@neon-snapshot/repository';
-import type { Storage } from '@neon-snapshot/storage-core';
+import { isStorageError, type Storage } from '@neon-snapshot/storage-core';
 import { CliError, usageError } from '../cli-error.ts';
 import { loadNeonFormat } from '../plugins.ts';
 import { createRepository, readRepositoryIfAny, requiredRepository } from '../repository.ts';
@@ -25,7 +25,11 @@ export async function ensureRepository(session: Session): Promise<RepositoryConf
     return existing;
   }
   if (given === undefined) return requiredRepository(session);
-  const chosen = await findTimeline(session, given);
+  const chosen = await findTimeline(session, given).catch((error: unknown) => {
+    // A directory that is not there yet is as good as an empty one; `init` says what is wrong where it cannot make it.
+    if (isStorageError(error) && error.code === 'STORAGE_BUCKET_NOT_FOUND') return undefined;
+    throw error;
+  });
   if (chosen === undefined) {
     const { run } = await import('../commands/init.ts');
     session.output.note(`${given} is empty: making a new cluster there`);

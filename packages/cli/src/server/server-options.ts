@@ -34,6 +34,12 @@ export const PAGE_SERVER_OPTIONS: OptionTable = {
     max: 65_535,
     describe: 'port of the HTTP API on 127.0.0.1 [a free one]',
   },
+  engine: {
+    type: 'string',
+    choices: ['embedded', 'neon'],
+    describe: "page server: our own, or Neon's program [embedded]",
+  },
+  pageserver_bin: { type: 'string', describe: "with --engine=neon: Neon's page server program" },
 };
 
 export const START_OPTIONS: OptionTable = {
@@ -47,12 +53,6 @@ export const START_OPTIONS: OptionTable = {
     max: 65_535,
     describe: 'port of the endpoint main on 127.0.0.1 [a free one]',
   },
-  engine: {
-    type: 'string',
-    choices: ['embedded', 'neon'],
-    describe: "page server: our own, or Neon's program [embedded]",
-  },
-  pageserver_bin: { type: 'string', describe: "with --engine=neon: Neon's page server program" },
   pg_version: {
     type: 'string',
     choices: ['14', '15', '16', '17'],

@@ -1,4 +1,5 @@
 import { callPageServer, type HttpPlace, type PageServerState } from '@neon-snapshot/pageserver-runner';
+import { parseLsn } from '@neon-snapshot/postgres';
 import type { JsonValue } from '../output/writer.ts';
 
 /** A timeline of a running page server, as `neon status --json` shows it. LSNs are text. */
@@ -42,8 +43,8 @@ function timelineStatus(fields: Fields): TimelineStatus {
     lastRecordLsn: String(fields.last_record_lsn),
     diskConsistentLsn: String(fields.disk_consistent_lsn),
     remoteConsistentLsn: String(fields.remote_consistent_lsn),
-    durableLsn: String(fields.durable_lsn),
-    lagBytes: numberOrNull(fields.lag_bytes) ?? 0,
+    durableLsn: String(fields.durable_lsn ?? fields.remote_consistent_lsn),
+    lagBytes: numberOrNull(fields.lag_bytes) ?? lsnDistance(fields),
     lagSeconds: behindSince === null ? null : Math.max(0, (Date.now() - Date.parse(behindSince)) / 1000),
     layerCount: numberOrNull(fields.layer_count) ?? 0,
     layerBytes: numberOrNull(fields.layer_bytes) ?? 0,
@@ -51,6 +52,13 @@ function timelineStatus(fields: Fields): TimelineStatus {
     failure: textOrNull(fields.storage_failure),
     walSource: textOrNull(fields.wal_source_state),
   };
+}
+
+/** For Neon's page server, which keeps nothing in storage but layers. */
+function lsnDistance(fields: Fields): number {
+  const [end, stored] = [fields.last_record_lsn, fields.remote_consistent_lsn];
+  if (typeof end !== 'string' || typeof stored !== 'string') return 0;
+  return Math.max(0, Number(parseLsn(end) - parseLsn(stored)));
 }
 
 function textOrNull(value: JsonValue | undefined): string | null {
