@@ -28,6 +28,8 @@ export type Fault =
   | { readonly kind: 'truncate'; readonly after: number }
   /** A `get` body, or the taking of a `put` body, fails after so many bytes; a `list` after so many pages. */
   | { readonly kind: 'reset'; readonly after: number }
+  /** A `list` does not show the object that was put last. */
+  | { readonly kind: 'stale' }
   /** The call starts later. */
   | { readonly kind: 'latency'; readonly delayMs: number }
   /** The call never answers until its signal aborts. */
@@ -46,6 +48,7 @@ export function createFaultyStorage(
   options: { readonly plan: readonly PlannedFault[] },
 ): FaultyStorage {
   const plan = new FaultPlan(options.plan);
+  let lastPut: string | undefined;
   const innerCopy = inner.copy?.bind(inner);
   return {
     url: inner.url,
@@ -67,12 +70,15 @@ export function createFaultyStorage(
       }),
     async *list(call) {
       const fault = await plan.run({ verb: 'list', signal: call?.signal }, async (each) => each);
-      yield* breakAfter(inner.list(call), fault, { operation: 'list', ...PAGES });
+      const pages = fault?.kind === 'stale' ? without(inner.list(call), lastPut) : inner.list(call);
+      yield* breakAfter(pages, fault, { operation: 'list', ...PAGES });
     },
     put: (key, body, call) =>
-      plan.run({ verb: 'put', key, signal: call?.signal }, (fault) =>
-        inner.put(key, breakPutBody(key, body, fault), call),
-      ),
+      plan.run({ verb: 'put', key, signal: call?.signal }, async (fault) => {
+        const result = await inner.put(key, breakPutBody(key, body, fault), call);
+        lastPut = key;
+        return result;
+      }),
     ...(innerCopy === undefined
       ? {}
       : {
@@ -81,6 +87,10 @@ export function createFaultyStorage(
         }),
     [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
   };
+}
+
+async function* without(pages: AsyncIterable<ListPage>, key: string | undefined): AsyncGenerator<ListPage> {
+  for await (const page of pages) yield { ...page, objects: page.objects.filter((each) => each.key !== key) };
 }
 
 interface FaultyCall {

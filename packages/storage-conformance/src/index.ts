@@ -1,5 +1,12 @@
 export { createEventualStorage, type EventualStorage } from './eventual-storage.ts';
 export {
+  type FaultSweepOptions,
+  type FaultSweepReport,
+  type SweptCase,
+  type SweptOutcome,
+  sweepFaults,
+} from './fault-sweep.ts';
+export {
   createFaultyStorage,
   type Fault,
   type FaultyStorage,
