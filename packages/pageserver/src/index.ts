@@ -1,3 +1,9 @@
+export { type JwtClaims, type JwtVerifier, loadJwtVerifier } from './access/jwt.ts';
+export {
+  type ListeningService,
+  type StartHttpServerOptions,
+  startHttpServer,
+} from './http/start-http-server.ts';
 export type { PageServerEvent } from './page-server/events.ts';
 export type { Durability, PageServerConfig, PageServerOptions } from './page-server/options.ts';
 export { PageServer } from './page-server/page-server.ts';

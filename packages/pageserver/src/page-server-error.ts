@@ -1,6 +1,8 @@
 export type PageServerErrorCode =
   /** No such tenant, timeline or relation. */
   | 'PAGESERVER_NOT_FOUND'
+  /** The timeline id is taken. */
+  | 'PAGESERVER_EXISTS'
   /** An LSN before the GC cutoff, or one that the timeline has not reached. */
   | 'PAGESERVER_LSN_OUT_OF_RANGE'
   /** The LSN did not arrive in time. */
@@ -14,6 +16,10 @@ export type PageServerErrorCode =
   /** What is stored contradicts itself. */
   | 'PAGESERVER_INVALID_STATE'
   | 'PAGESERVER_INVALID_ARGUMENT'
+  /** No token, or one that is not signed by a known key. */
+  | 'PAGESERVER_UNAUTHORIZED'
+  /** A token for something else. */
+  | 'PAGESERVER_FORBIDDEN'
   | 'PAGESERVER_IO';
 
 export interface PageServerErrorOptions {
