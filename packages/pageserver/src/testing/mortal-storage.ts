@@ -6,6 +6,8 @@ export interface MortalStorage {
   /** Calls so far that change something. */
   readonly changeCount: number;
   readonly isDead: boolean;
+  /** Fires when it dies. */
+  readonly died: AbortSignal;
   kill(): void;
 }
 
@@ -18,6 +20,11 @@ export interface MortalStorageOptions {
 
 export function createMortalStorage(inner: Storage, options: MortalStorageOptions = {}): MortalStorage {
   const state = { changeCount: 0, isDead: false };
+  const death = new AbortController();
+  const die = () => {
+    state.isDead = true;
+    death.abort(dead());
+  };
   const assertAlive = () => {
     if (state.isDead) throw dead();
   };
@@ -31,7 +38,7 @@ export function createMortalStorage(inner: Storage, options: MortalStorageOption
     assertAlive();
     state.changeCount += 1;
     const isLast = state.changeCount === options.dieAtChange;
-    if (isLast) state.isDead = true;
+    if (isLast) die();
     if (isLast && options.isDone !== true) throw dead();
     const result = await work();
     assertAlive();
@@ -59,9 +66,8 @@ export function createMortalStorage(inner: Storage, options: MortalStorageOption
     get isDead() {
       return state.isDead;
     },
-    kill() {
-      state.isDead = true;
-    },
+    died: death.signal,
+    kill: die,
   };
 }
 
