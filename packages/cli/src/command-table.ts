@@ -3,6 +3,7 @@ import type { CommandDefinition } from './command.ts';
 import {
   CONCURRENCY,
   FORMAT_OPTION,
+  LIVE_OPTIONS,
   RECOVER,
   SNAPSHOT_OPTIONS,
   STORAGE_DEST,
@@ -37,6 +38,7 @@ const INIT: OptionTable = {
     type: 'boolean',
     describe: 'end the right to write of another neon that still seems to write this tenant',
   },
+  ...LIVE_OPTIONS,
   ...TRANSFER_OPTIONS,
 };
 

@@ -12,11 +12,13 @@ const FORMAT_FLAGS = [
   'time',
   'timeline_id_mode',
   'tablespace_mapping',
+  'checkpoint',
 ] as const;
 
 export interface FormatOptionRequest {
   readonly format: FormatPlugin;
-  readonly direction: 'read' | 'write';
+  /** `live`: read from a running server. */
+  readonly direction: 'read' | 'write' | 'live';
   readonly args: ParsedArguments;
   /** Take `--format_option` too: it is meant for the format at `--snapshot_path`. */
   readonly isSnapshotPath: boolean;
@@ -45,12 +47,15 @@ export function assertFlagsAreUsed(args: ParsedArguments, sides: readonly Format
   const known = new Set(sides.flatMap((side) => describedOptions(side).map((option) => option.name)));
   for (const flag of FORMAT_FLAGS) {
     if (!args.has(flag) || known.has(flag)) continue;
-    const formats = sides.map(({ format, direction }) => `${direction}ing ${format.name}`).join(' and ');
-    throw usageError(`--${flag} means nothing for ${formats.replace('writeing', 'writing')}; leave it out`);
+    const formats = sides.map(({ format, direction }) => `${WORDS[direction]} ${format.name}`).join(' and ');
+    throw usageError(`--${flag} means nothing for ${formats}; leave it out`);
   }
 }
 
+const WORDS = { read: 'reading', write: 'writing', live: 'a running server as' } as const;
+
 function describedOptions({ format, direction }: FormatOptionRequest): readonly FormatOptionDescription[] {
+  if (direction === 'live') return format.liveOptions ?? [];
   return direction === 'read' ? format.readOptions : format.writeOptions;
 }
 

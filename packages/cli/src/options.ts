@@ -54,6 +54,15 @@ export const SNAPSHOT_OPTIONS: OptionTable = {
   },
 };
 
+/** Of a running server as the source. */
+export const LIVE_OPTIONS: OptionTable = {
+  checkpoint: {
+    type: 'string',
+    choices: ['fast', 'spread'],
+    describe: 'how a running server gets to the start of its backup [fast]',
+  },
+};
+
 /** Which timeline of a bucket. */
 export const TIMELINE_OPTIONS: OptionTable = {
   tenant_id: { type: 'id', describe: 'tenant, where the bucket holds several (32 hex digits)' },

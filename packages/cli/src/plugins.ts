@@ -24,6 +24,7 @@ const BUILT_IN = [
   {
     kind: 'format',
     names: ['basebackup'],
+    liveSchemes: ['postgresql', 'postgres'],
     packageName: '@neon-snapshot/format-basebackup',
     load: () => import('@neon-snapshot/format-basebackup'),
   },

@@ -10,22 +10,31 @@ import {
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError } from './cli-error.ts';
 import { assertFlagsAreUsed, formatOptions } from './format-options.ts';
+import { openSource, type SourcePlace } from './open-source.ts';
 import { STORAGE_DEST_FORMAT } from './plugins.ts';
 import { formatServices } from './services.ts';
 import { concurrencyOf, type Session, type StorageRole } from './session.ts';
 import { assertHolds, unpackingNeed, unpackSource } from './unpacked-source.ts';
 
-/** One side of a transfer. */
-export interface TransferEnd {
+interface TransferSide {
   readonly format: FormatPlugin;
-  readonly storage: Storage;
   readonly role: StorageRole;
   /** It lies at `--snapshot_path`: `--format_option` is meant for it. */
   readonly isSnapshotPath: boolean;
   /** Format options that the command itself decides. */
   readonly fixed?: FormatOptions;
-  /** Of the source: runs when everything was copied and nothing is visible yet. */
+}
+
+/** Where a transfer reads. */
+export interface TransferSource extends TransferSide {
+  readonly place: SourcePlace;
+  /** Runs when everything was copied and nothing is visible yet. */
   readonly beforePublish?: () => Promise<void>;
+}
+
+/** Where a transfer writes. */
+export interface TransferTarget extends TransferSide {
+  readonly storage: Storage;
 }
 
 export interface TransferOutcome {
@@ -37,12 +46,12 @@ export interface TransferOutcome {
 /** Moves one snapshot between two formats and storages; with `--dry_run` stops before the first byte is written. */
 export async function transferSnapshot(
   session: Session,
-  from: TransferEnd,
-  to: TransferEnd,
+  from: TransferSource,
+  to: TransferTarget,
 ): Promise<TransferOutcome> {
   assertDirections(from.format, to.format);
   const { args } = session;
-  const readSide = { ...from, direction: 'read', args } as const;
+  const readSide = { ...from, direction: 'server' in from.place ? 'live' : 'read', args } as const;
   const writeSide = { ...to, direction: 'write', args } as const;
   assertFlagsAreUsed(args, [readSide, writeSide]);
   warnWithoutConditions(session, to);
@@ -53,9 +62,9 @@ export async function transferSnapshot(
   };
   const writeOptions = formatOptions(writeSide);
   const pagesVerifiedDownstream = to.format.capability.verifiesPages === true;
-  await using opened = await from.format.openReader({
+  await using opened = await openSource(from, {
     ...shared,
-    storage: from.storage,
+    env: session.env,
     options: formatOptions(readSide),
     services: formatServices(session, from.role),
     pagesVerifiedDownstream,
@@ -98,7 +107,7 @@ function withEnding(reader: SnapshotReader, beforeFinish: () => Promise<void>): 
 }
 
 /** Two writers into one bucket are kept apart by conditional puts alone. */
-function warnWithoutConditions(session: Session, { format, storage }: TransferEnd): void {
+function warnWithoutConditions(session: Session, { format, storage }: TransferTarget): void {
   if (format.name !== STORAGE_DEST_FORMAT || storage.capability.conditionalPut.ifNoneMatch) return;
   session.output.warn(
     `${storage.url} has no conditional put: nothing notices another writer there; make sure that there is none`,

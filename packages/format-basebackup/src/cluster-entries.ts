@@ -21,7 +21,7 @@ import {
   type TarRole,
   WAL_DIRECTORY,
 } from './layout.ts';
-import type { ManifestCheck } from './manifest-check.ts';
+import type { FileChecks } from './manifest-check.ts';
 import { readSmallMember } from './tar-members.ts';
 import type { UnloggedRelations } from './unlogged.ts';
 
@@ -38,7 +38,7 @@ export class ClusterRemains {
 
 export interface ClusterEntriesOptions {
   readonly role: TarRole;
-  readonly check: ManifestCheck;
+  readonly check: FileChecks;
   readonly remains: ClusterRemains;
   readonly unlogged: UnloggedRelations;
 }

@@ -12,8 +12,19 @@ import { MANIFEST_NAME, WAL_DIRECTORY } from './layout.ts';
 /** What pg_verifybackup passes over too: `pg_basebackup -R` writes them after the manifest. */
 const NOT_COMPARED = new Set([MANIFEST_NAME, 'postgresql.auto.conf', 'standby.signal', 'recovery.signal']);
 
+/** What is asked of the files of a backup as they pass. */
+export interface FileChecks {
+  /** The body; it fails at its end where the file is not what it should be. Throws at once for one that should not be there. */
+  checked(
+    path: string,
+    file: { readonly sizeBytes: number; readonly body: AsyncIterable<Uint8Array> },
+  ): AsyncIterable<Uint8Array>;
+  /** The same for a whole file in memory. */
+  assertBytes(path: string, bytes: Uint8Array): void;
+}
+
 /** Holds the files of a backup against its manifest as they pass, and each path against coming twice. */
-export class ManifestCheck {
+export class ManifestCheck implements FileChecks {
   readonly #listed: Map<string, ManifestFile> | undefined;
   readonly #seen = new Set<string>();
   readonly #url: string;
@@ -25,7 +36,6 @@ export class ManifestCheck {
     if (this.#listed.size < manifest.files.length) throw this.#error('FORMAT_INVALID', 'lists a file twice');
   }
 
-  /** The body, which fails at its end when it is not what the manifest says. Throws at once for a file that should not be there. */
   checked(
     path: string,
     { sizeBytes, body }: { readonly sizeBytes: number; readonly body: AsyncIterable<Uint8Array> },
@@ -35,13 +45,19 @@ export class ManifestCheck {
     return this.#hashed(path, { body, checksum: listed.checksum });
   }
 
-  /** The same for a whole file in memory. */
   assertBytes(path: string, bytes: Uint8Array): void {
     const checksum = this.#claim(path, bytes.length)?.checksum;
     if (checksum === undefined) return;
     const sum = new FileSum(checksum.algorithm);
     sum.add(bytes);
     this.#compare(path, { found: sum.hex(), checksum });
+  }
+
+  /** The same for a file whose checksum was taken when it passed. */
+  assertSum(path: string, file: { readonly sizeBytes: number; readonly crc32c: number }): void {
+    const checksum = this.#claim(path, file.sizeBytes)?.checksum;
+    if (checksum?.algorithm !== 'CRC32C') return;
+    this.#compare(path, { found: formatManifestCrc32c(file.crc32c), checksum });
   }
 
   /** Every listed file has come. */

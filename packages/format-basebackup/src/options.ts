@@ -3,6 +3,19 @@ import { FormatError, type FormatOptionDescription } from '@neon-snapshot/format
 
 export const READ_OPTIONS: readonly FormatOptionDescription[] = [];
 
+export const LIVE_OPTIONS: readonly FormatOptionDescription[] = [
+  {
+    name: 'checkpoint',
+    type: 'string',
+    description: 'how the server gets to the start of the backup: fast, or spread over time (default fast)',
+  },
+  {
+    name: 'label',
+    type: 'string',
+    description: 'LABEL of backup_label, at most 1024 bytes (default neon-snapshot)',
+  },
+];
+
 export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [
   {
     name: 'compression',

@@ -1,7 +1,8 @@
 import type { FormatPlugin } from '@neon-snapshot/format-core';
 import { SUPPORTED_MAJORS } from '@neon-snapshot/postgres';
 import { detect } from './detect.ts';
-import { READ_OPTIONS, WRITE_OPTIONS } from './options.ts';
+import { openLiveReader } from './live/open-live-reader.ts';
+import { LIVE_OPTIONS, READ_OPTIONS, WRITE_OPTIONS } from './options.ts';
 import { openReader } from './reader.ts';
 import { openWriter } from './writer.ts';
 
@@ -18,7 +19,10 @@ export const plugin: FormatPlugin = {
   },
   readOptions: READ_OPTIONS,
   writeOptions: WRITE_OPTIONS,
+  liveSchemes: ['postgresql', 'postgres'],
+  liveOptions: LIVE_OPTIONS,
   detect,
+  openLiveReader,
   openReader,
   openWriter,
 };

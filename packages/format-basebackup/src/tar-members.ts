@@ -12,10 +12,20 @@ export interface TarPlace {
 
 /** The members of a stored tar, decompressed on the way; each body is drained before the next member. `FormatError`s name the tar. */
 export async function* readMembers({ storage, tar, signal }: TarPlace): AsyncGenerator<TarEntry, void, void> {
-  const place = { key: tar.key, url: storage.url };
+  const { body } = await storage.get(tar.key, { signal });
+  const stream = tar.compression === undefined ? body : decompress(body, tar.compression, { signal });
+  yield* membersOf(stream, { key: tar.key, url: storage.url, signal });
+}
+
+/** The members of a plain tar that arrives; `key` and `url` are for messages. */
+export async function* membersOf(
+  stream: AsyncIterable<Uint8Array>,
+  {
+    signal,
+    ...place
+  }: { readonly key: string; readonly url: string; readonly signal: AbortSignal | undefined },
+): AsyncGenerator<TarEntry, void, void> {
   try {
-    const { body } = await storage.get(tar.key, { signal });
-    const stream = tar.compression === undefined ? body : decompress(body, tar.compression, { signal });
     for await (const member of readTar(stream, { signal })) {
       yield { ...member, body: withFaults(member.body, place) };
     }

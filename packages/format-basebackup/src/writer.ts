@@ -77,7 +77,7 @@ class BackupWriter implements SnapshotWriter {
     this.#isClosed = true;
     await this.#threads[Symbol.asyncDispose]();
     return {
-      facts: this.#facts(),
+      facts: this.#facts(trailer),
       bytesWritten: stored.reduce((sum, bytes) => sum + bytes, manifest.length),
       objectsWritten: stored.length + 1,
     };
@@ -183,13 +183,14 @@ class BackupWriter implements SnapshotWriter {
     }
   }
 
-  #facts(): WriteResult['facts'] {
+  #facts({ backup }: SnapshotTrailer): WriteResult['facts'] {
     const { info } = this.#context.source;
+    const lsn = backup?.walRanges[0]?.endLsn ?? info.lsn;
     return {
       location: this.#context.storage.url,
       postgresMajor: info.postgresMajor,
       systemIdentifier: info.systemIdentifier.toString(),
-      lsn: formatLsn(info.lsn),
+      lsn: formatLsn(lsn),
       timeLineId: info.timeLineId,
       tablespaces: info.tablespaces.length,
     };

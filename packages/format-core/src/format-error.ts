@@ -18,6 +18,8 @@ export type FormatErrorCode =
   | 'FORMAT_AMBIGUOUS'
   | 'FORMAT_NO_SPACE'
   | 'FORMAT_OPTION'
+  /** The server that the snapshot is taken from refused, failed or went away. */
+  | 'FORMAT_SERVER'
   | 'FORMAT_ABORTED';
 
 export interface FormatErrorOptions {

@@ -18,6 +18,15 @@ export interface FormatPlugin extends PluginIdentity {
   detect(storage: Storage, options?: { readonly signal?: AbortSignal | undefined }): Promise<Detection>;
   /** Opens the snapshot. Reads its facts and its plan, no relation file. Errors: `FormatError`, `StorageError`. */
   openReader(context: ReadContext): Promise<SnapshotReader>;
+  /** URL schemes of running servers that it takes snapshots of, lower case, without `:`; then there is {@link openLiveReader}. */
+  readonly liveSchemes?: readonly string[];
+  /** Options of {@link openLiveReader}. */
+  readonly liveOptions?: readonly FormatOptionDescription[];
+  /**
+   * Begins a snapshot of a running server, which ends when the reader is finished or disposed. What is known last is in the
+   * trailer. Errors: `FormatError`, most of them `FORMAT_SERVER`.
+   */
+  openLiveReader?(context: LiveReadContext): Promise<SnapshotReader>;
   /**
    * Checks the snapshots that the read options name: one, or all where they name none. What is wrong with them is in the report;
    * it rejects only when they cannot be looked at (`FORMAT_NOT_FOUND`, `StorageError`). Absent: whoever wants to know reads the
@@ -98,6 +107,14 @@ export interface FormatContext {
 export interface ReadContext extends FormatContext {
   /** True when the writer verifies page checksums itself (its `capability.verifiesPages`): the reader then does not. */
   readonly pagesVerifiedDownstream?: boolean;
+}
+
+/** A server in place of a storage. */
+export interface LiveReadContext extends Omit<ReadContext, 'storage'> {
+  /** Where the server is, as the user wrote it. It may hold a password: no message repeats it. */
+  readonly server: string;
+  /** Where its protocol looks for what the text does not say. */
+  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 export interface WriteContext extends FormatContext {

@@ -14,6 +14,7 @@ export type {
   FormatOptions,
   FormatPlugin,
   FormatServices,
+  LiveReadContext,
   ReadContext,
   RecoveredDirectory,
   RecoverRequest,

@@ -99,7 +99,7 @@ class DataDirectoryWriter implements SnapshotWriter {
     this.#isClosed = true;
     const objectsWritten = this.#destination.fileCount;
     await this.#destination.dispose();
-    return { facts: this.#facts(), bytesWritten: this.#bytesWritten, objectsWritten };
+    return { facts: this.#facts(trailer), bytesWritten: this.#bytesWritten, objectsWritten };
   }
 
   async abort(): Promise<void> {
@@ -231,13 +231,14 @@ class DataDirectoryWriter implements SnapshotWriter {
     }
   }
 
-  #facts(): WriteResult['facts'] {
+  #facts({ backup }: SnapshotTrailer): WriteResult['facts'] {
     const { info } = this.#context.source;
+    const lsn = backup?.walRanges[0]?.endLsn ?? info.lsn;
     return {
       location: this.#context.storage.url,
       postgresMajor: info.postgresMajor,
       systemIdentifier: info.systemIdentifier.toString(),
-      lsn: formatLsn(info.lsn),
+      lsn: formatLsn(lsn),
       timeLineId: info.timeLineId,
       tablespaces: info.tablespaces.length,
     };

@@ -12,6 +12,7 @@ export {
   unsupportedError,
 } from './call-checks.ts';
 export type { StorageCapability } from './capability.ts';
+export { forwardStorage } from './forward-storage.ts';
 export { type PageListingOptions, pageListing } from './list-pages.ts';
 export type { StorageLocation } from './location.ts';
 export { createMemoryStorage, type MemoryStorageOptions } from './memory-storage.ts';

@@ -8,6 +8,8 @@ export interface PluginRegistration {
   readonly kind: PluginKind;
   /** URL schemes of a storage, the name of a format. */
   readonly names: readonly string[];
+  /** URL schemes of running servers that a format takes snapshots of. */
+  readonly liveSchemes?: readonly string[];
   /** For messages and `neon plugins list`. */
   readonly packageName: string;
   /** Gives the package's `plugin` value; called at the first use and at most once when it succeeds. */
@@ -25,6 +27,8 @@ export interface PluginRegistry {
   register(registration: PluginRegistration): void;
   /** Adds a plugin that is loaded already, such as a user's own: its names are read off it. `PLUGIN_INVALID` if it is none. */
   registerLoaded(plugin: unknown, packageName: string): void;
+  /** The name of the format that takes snapshots of running servers of a URL scheme; nothing is loaded. */
+  formatOfLiveScheme(scheme: string): string | undefined;
   /** Everything registered, in order, without loading any of it. */
   list(): readonly PluginListing[];
   /** `PLUGIN_NOT_FOUND` names what is there; `PLUGIN_LOAD_FAILED` and `PLUGIN_INVALID` name the package. */
@@ -46,7 +50,8 @@ class Registry implements PluginRegistry {
   readonly #registered: Registered[] = [];
 
   register(registration: PluginRegistration): void {
-    const { kind, names, packageName } = registration;
+    const { kind, names, packageName, liveSchemes = [] } = registration;
+    for (const scheme of liveSchemes) this.#assertFreeScheme(scheme, packageName);
     for (const name of names) {
       const other = this.#find(kind, name);
       if (other === undefined) continue;
@@ -57,13 +62,19 @@ class Registry implements PluginRegistry {
         context: { kind, name, packageName, otherPackageName: other.packageName },
       });
     }
-    this.#registered.push({ kind, names, packageName, load: () => registration.load(), loaded: undefined });
+    const load = () => registration.load();
+    this.#registered.push({ kind, names, liveSchemes, packageName, load, loaded: undefined });
   }
 
   registerLoaded(plugin: unknown, packageName: string): void {
     const shape = checkPluginShape(plugin);
     if ('fault' in shape) throw invalidPlugin({ operation: 'register', packageName, fault: shape.fault });
-    this.register({ kind: shape.kind, names: shape.names, packageName, load: async () => plugin });
+    const { kind, names, liveSchemes } = shape;
+    this.register({ kind, names, liveSchemes, packageName, load: async () => plugin });
+  }
+
+  formatOfLiveScheme(scheme: string): string | undefined {
+    return this.#registered.find(({ liveSchemes }) => liveSchemes?.includes(scheme))?.names[0];
   }
 
   list(): readonly PluginListing[] {
@@ -82,6 +93,20 @@ class Registry implements PluginRegistry {
       registered.loaded = undefined;
       throw error;
     }
+  }
+
+  #assertFreeScheme(scheme: string, packageName: string): void {
+    const other = this.#registered.find(
+      ({ kind, names, liveSchemes }) =>
+        liveSchemes?.includes(scheme) || (kind === 'storage' && names.includes(scheme)),
+    );
+    if (other === undefined) return;
+    throw new PluginError({
+      code: 'PLUGIN_DUPLICATE',
+      operation: 'register',
+      message: `${packageName} and ${other.packageName} both offer URLs of "${scheme}:"; remove one of them`,
+      context: { scheme, packageName, otherPackageName: other.packageName },
+    });
   }
 
   #find(kind: PluginKind, name: string): Registered | undefined {

@@ -19,6 +19,8 @@ export interface ShapedPlugin {
   readonly kind: PluginKind;
   /** The names it answers to: URL schemes of a storage, the name of a format. */
   readonly names: readonly string[];
+  /** URL schemes of running servers, of a format that takes snapshots of them. */
+  readonly liveSchemes: readonly string[];
 }
 
 /** Checks what a package exported. Gives either the shape or one sentence on what is missing. */
@@ -36,7 +38,16 @@ export function checkPluginShape(value: unknown): ShapedPlugin | { readonly faul
   }
   const names = kind === 'storage' ? member('schemes') : [member('name')];
   if (!isNames(names)) return { fault: 'its names are not lower-case words' };
-  return { kind, names };
+  const liveSchemes = kind === 'format' ? (member('liveSchemes') ?? []) : [];
+  if (!isNames(liveSchemes) && !isEmpty(liveSchemes))
+    return { fault: 'its "liveSchemes" are not lower-case words' };
+  if (!isEmpty(liveSchemes) && typeof member('openLiveReader') !== 'function')
+    return { fault: 'it has "liveSchemes" and no "openLiveReader"' };
+  return { kind, names, liveSchemes };
+}
+
+function isEmpty(value: unknown): value is readonly never[] {
+  return Array.isArray(value) && value.length === 0;
 }
 
 function isNames(value: unknown): value is readonly string[] {

@@ -26,7 +26,7 @@ export async function run(session: Session): Promise<CommandResult> {
   const fixed = { tenant_id: timeline.tenantId, timeline_id: timeline.timelineId };
   const outcome = await transferSnapshot(
     session,
-    { format: neon, storage: source, role: 'storage', isSnapshotPath: false, fixed },
+    { format: neon, place: { storage: source }, role: 'storage', isSnapshotPath: false, fixed },
     { format, storage: destination, role: 'snapshot', isSnapshotPath: true, fixed },
   );
   if (outcome.written !== undefined) noteOwner(session, destination);

@@ -5,18 +5,24 @@ import { formatLsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError, usageError } from '../cli-error.ts';
 import { makeCluster } from '../empty-cluster.ts';
+import { openSourcePlace, type SourcePlace } from '../open-source.ts';
 import { formatBytes } from '../output/units.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT, loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
 import { assertNoRepository, createRepository } from '../repository.ts';
 import { assertSeparatePlaces } from '../separate-places.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
-import { sourceFormat } from '../source-format.ts';
 import { savedStorageDest } from '../storage-dest-url.ts';
 import { type TransferOutcome, transferSnapshot } from '../transfer.ts';
 
 const NEW_CLUSTER_FLAGS = ['pg_version', 'superuser', 'locale', 'data_checksums'] as const;
-const IMPORT_FLAGS = ['snapshot_format', 'recover', 'ignore_page_errors', 'format_option'] as const;
+const IMPORT_FLAGS = [
+  'snapshot_format',
+  'recover',
+  'ignore_page_errors',
+  'format_option',
+  'checkpoint',
+] as const;
 
 /** `neon init`: a new cluster, or the snapshot at `--snapshot_path`, becomes the first snapshot of `storage_dest`. */
 export async function run(session: Session): Promise<CommandResult> {
@@ -79,11 +85,10 @@ async function importInto(session: Session, destination: Storage): Promise<Impor
     const ids = { tenantId: given.tenantId ?? randomId(), timelineId: given.timelineId ?? randomId() };
     return { outcome: await importNewCluster(session, destination, ids), ids };
   }
-  await using source = await openLocation(session, path, { role: 'snapshot', access: 'read' });
-  assertSeparatePlaces(destination, source);
-  const format = await sourceFormat(session, source);
-  const request = { source, format, destination, ids: given, isSnapshotPath: true };
-  const outcome = await transfer(session, request);
+  await using source = await openSourcePlace(session, path);
+  const { place, format } = source;
+  if ('storage' in place) assertSeparatePlaces(destination, place.storage);
+  const outcome = await transfer(session, { place, format, destination, ids: given, isSnapshotPath: true });
   return { outcome, ids: writtenIds(outcome) ?? wholeIds(given) };
 }
 
@@ -114,7 +119,7 @@ async function importNewCluster(session: Session, destination: Storage, ids: Ids
   };
   try {
     return await transfer(session, {
-      source,
+      place: { storage: source },
       format,
       destination,
       ids,
@@ -133,7 +138,7 @@ async function importNewCluster(session: Session, destination: Storage, ids: Ids
 }
 
 interface ImportRequest {
-  readonly source: Storage;
+  readonly place: SourcePlace;
   readonly format: FormatPlugin;
   readonly destination: Storage;
   /** Those that were given. */
@@ -143,14 +148,14 @@ interface ImportRequest {
 }
 
 async function transfer(session: Session, request: ImportRequest): Promise<TransferOutcome> {
-  const { source, format, destination, ids, isSnapshotPath, beforePublish } = request;
+  const { place, format, destination, ids, isSnapshotPath, beforePublish } = request;
   const neon = await loadFormat(session, STORAGE_DEST_FORMAT);
   const fixed = { tenant_id: ids.tenantId, timeline_id: ids.timelineId, sole_tenant: true };
   return transferSnapshot(
     session,
     {
       format,
-      storage: source,
+      place,
       role: 'snapshot',
       isSnapshotPath,
       ...(beforePublish === undefined ? {} : { beforePublish }),

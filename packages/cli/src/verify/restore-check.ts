@@ -68,7 +68,7 @@ async function exportTo(
   session.output.note(`exporting ${place.storage.url} to a scratch directory`);
   const { info } = await transferSnapshot(
     session,
-    { ...placeSide(session, place), storage: place.storage, role: place.role },
+    { ...placeSide(session, place), place: { storage: place.storage }, role: place.role },
     {
       format,
       storage,
