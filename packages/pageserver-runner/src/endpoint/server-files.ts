@@ -51,7 +51,6 @@ function imposedSettings(control: ControlFile, postgresMajor: number): Record<st
     restore_command: '',
     primary_conninfo: '',
     primary_slot_name: '',
-    external_pid_file: '',
     ssl: 'off',
     password_encryption: 'scram-sha-256',
   };
@@ -73,6 +72,8 @@ export function commandLineSettings(
     port: place.port,
     unix_socket_directories: place.socketDirectory,
     unix_socket_permissions: '0700',
+    // An empty name would be tried too.
+    external_pid_file: join(place.socketDirectory, 'postgres.pid'),
     logging_collector: false,
     log_destination: 'stderr',
     synchronous_standby_names: place.durability === 'remote' ? REPLICATION_SLOT : '',
