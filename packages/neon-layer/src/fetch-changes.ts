@@ -1,6 +1,6 @@
-import type { Change } from './key-changes.ts';
 import type { KeyUnit } from './key-unit.ts';
 import type { LayerFile, ReadOptions } from './layer-file.ts';
+import { type BlobPlace, planSpans } from './read-plan.ts';
 
 /** Stored blobs of delta layers, key after key, of each key oldest first: its oldest one needs no older state, or is applied to its image. */
 export interface FetchedChanges {
@@ -13,8 +13,8 @@ export interface FetchedChanges {
   readonly blobs: Uint8Array<ArrayBuffer>;
 }
 
-interface Wanted {
-  readonly change: Change;
+interface Wanted extends BlobPlace {
+  readonly file: LayerFile;
   /** Where it goes in `blobs`. */
   readonly target: number;
 }
@@ -23,7 +23,7 @@ interface Wanted {
 export async function fetchChanges(unit: KeyUnit, options: ReadOptions): Promise<FetchedChanges | undefined> {
   if (unit.changes.size === 0) return undefined;
   const { wanted, fetched } = layOut(unit);
-  const byFile = Map.groupBy(wanted, ({ change }) => change.file);
+  const byFile = Map.groupBy(wanted, ({ file }) => file);
   await Promise.all([...byFile].map(([file, group]) => readInto(fetched.blobs, { file, group, options })));
   return fetched;
 }
@@ -62,7 +62,8 @@ function layOut(unit: KeyUnit): { readonly wanted: readonly Wanted[]; readonly f
       positions[wanted.length] = position;
       lsns[wanted.length] = change.lsn;
       lengths[wanted.length] = change.length;
-      wanted.push({ change, target });
+      const { file, offset, length } = change;
+      wanted.push({ file, offset, length, target });
       target += change.length;
     }
   }
@@ -73,12 +74,12 @@ async function readInto(
   blobs: Uint8Array,
   work: { readonly file: LayerFile; readonly group: readonly Wanted[]; readonly options: ReadOptions },
 ): Promise<void> {
-  const inFileOrder = work.group.toSorted((a, b) => a.change.offset - b.change.offset);
-  const entries = inFileOrder.map(({ change }) => change);
-  let next = 0;
-  for await (const { blob } of work.file.readBlobs(entries, work.options)) {
-    blobs.set(blob, inFileOrder[next]?.target);
-    next += 1;
+  const inFileOrder = work.group.toSorted((a, b) => a.offset - b.offset);
+  for (const span of planSpans(inFileOrder)) {
+    const bytes = await work.file.readRange(span, work.options);
+    for (const { offset, length, target } of span.entries) {
+      blobs.set(bytes.subarray(offset - span.offset, offset - span.offset + length), target);
+    }
   }
 }
 

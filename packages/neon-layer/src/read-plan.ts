@@ -20,17 +20,39 @@ export interface BlobSpan<Place extends BlobPlace> extends BlobPlace {
 export async function* planReads<Place extends BlobPlace>(
   entries: Iterable<Place> | AsyncIterable<Place>,
 ): AsyncGenerator<BlobSpan<Place>> {
-  let span: { readonly offset: number; length: number; readonly entries: Place[] } | undefined;
+  const plan = new SpanPlan<Place>();
   for await (const entry of entries) {
-    if (span !== undefined && joins(span, entry)) {
-      span.length = entry.offset + entry.length - span.offset;
-      span.entries.push(entry);
-      continue;
-    }
+    const span = plan.add(entry);
     if (span !== undefined) yield span;
-    span = { offset: entry.offset, length: entry.length, entries: [entry] };
   }
-  if (span !== undefined) yield span;
+  if (plan.last !== undefined) yield plan.last;
+}
+
+/** {@link planReads} of entries that are all there, without a turn of the event loop for each. */
+export function* planSpans<Place extends BlobPlace>(entries: Iterable<Place>): Generator<BlobSpan<Place>> {
+  const plan = new SpanPlan<Place>();
+  for (const entry of entries) {
+    const span = plan.add(entry);
+    if (span !== undefined) yield span;
+  }
+  if (plan.last !== undefined) yield plan.last;
+}
+
+class SpanPlan<Place extends BlobPlace> {
+  /** The span that may still grow. */
+  last: { readonly offset: number; length: number; readonly entries: Place[] } | undefined;
+
+  /** Gives the span before where the entry begins a new one. */
+  add(entry: Place): BlobSpan<Place> | undefined {
+    const { last } = this;
+    if (last !== undefined && joins(last, entry)) {
+      last.length = entry.offset + entry.length - last.offset;
+      last.entries.push(entry);
+      return undefined;
+    }
+    this.last = { offset: entry.offset, length: entry.length, entries: [entry] };
+    return last;
+  }
 }
 
 function joins(span: BlobSpan<BlobPlace>, entry: BlobPlace): boolean {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bytesToHex } from './bytes.ts';
-import { decodeValue, encodeValue, type Value, willInit } from './value.ts';
+import { decodeValue, decodeValueView, encodeValue, type Value, willInit } from './value.ts';
 import type { NeonWalRecord } from './wal-record.ts';
 
 const FOOBAR = new TextEncoder().encode('foobar');
@@ -77,6 +77,7 @@ describe('values of delta layers', () => {
     const bytes = encodeValue(value);
     expect(bytesToHex(bytes).toUpperCase()).toBe(hex.replaceAll(' ', ''));
     expect(decodeValue(bytes)).toEqual(value);
+    expect(decodeValueView(bytes)).toEqual(value);
     expect(willInit(value)).toBe(init);
   });
 
@@ -85,8 +86,10 @@ describe('values of delta layers', () => {
     const invalid = expect.objectContaining({ code: 'NEON_LAYER_INVALID_VALUE' });
     for (let length = 0; length < bytes.length; length += 1) {
       expect(() => decodeValue(bytes.subarray(0, length))).toThrow(invalid);
+      expect(() => decodeValueView(bytes.subarray(0, length))).toThrow(invalid);
     }
     expect(() => decodeValue(Uint8Array.of(...bytes, 0))).toThrow(invalid);
+    expect(() => decodeValueView(Uint8Array.of(...bytes, 0))).toThrow(invalid);
   });
 
   it('of any bytes decode, or are refused with a code', () => {
