@@ -14,6 +14,7 @@ export {
   type PageServerErrorCode,
   type PageServerErrorOptions,
 } from './page-server-error.ts';
+export { type StartPageServiceOptions, startPageService } from './page-service/start-page-service.ts';
 export { Timeline } from './timeline/timeline.ts';
 export type {
   CallOptions,

@@ -1,0 +1,120 @@
+import type { Lsn } from '@neon-snapshot/postgres';
+import type { CopyBothSession } from '@neon-snapshot/pq-proto';
+import { isPageServerError, PageServerError } from '../page-server-error.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+import {
+  answerHeader,
+  decodePagestreamRequest,
+  encodeCount,
+  encodeError,
+  encodeFlag,
+  encodeSize,
+  encodeSlruHeader,
+  type PagestreamRequest,
+  type PagestreamVersion,
+} from './pagestream-messages.ts';
+import { readLsn } from './read-lsn.ts';
+
+/** Requests of one client that are read at the same time. */
+const IN_FLIGHT_MAX = 64;
+const FSM_FORK = 1;
+const VM_FORK = 2;
+
+export interface PagestreamOptions {
+  readonly session: CopyBothSession;
+  readonly timeline: Timeline;
+  readonly version: PagestreamVersion;
+  readonly isLeased: (lsn: Lsn) => boolean;
+  readonly waitTimeoutMs: number;
+  /** A request that failed for a reason that is not the client's. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** The parts of an answer. */
+type Answer = readonly Uint8Array[];
+
+/** Answers requests in their order until the client ends. A request that fails is answered with an error; the stream goes on. */
+export async function servePagestream(options: PagestreamOptions): Promise<void> {
+  const { session } = options;
+  const pending: Promise<Answer>[] = [];
+  const writeOne = async () => {
+    const answer = await pending.shift();
+    if (answer) session.write(...answer);
+  };
+  for (let batch = await session.readBatch(); batch.length > 0; batch = await session.readBatch()) {
+    for (const request of batch) {
+      pending.push(answerRequest(request, options));
+      if (pending.length >= IN_FLIGHT_MAX) await writeOne();
+    }
+    while (pending.length > 0) await writeOne();
+    await session.flush();
+  }
+}
+
+/** Never rejects. */
+async function answerRequest(bytes: Uint8Array, options: PagestreamOptions): Promise<Answer> {
+  const { version, timeline } = options;
+  try {
+    const request = decodePagestreamRequest(bytes, version);
+    const lsn = await readLsn({
+      timeline,
+      requestLsn: request.requestLsn,
+      notModifiedSince: request.notModifiedSince,
+      isLeased: options.isLeased,
+      waitTimeoutMs: options.waitTimeoutMs,
+      signal: options.session.signal,
+    });
+    return [
+      answerHeader(bytes, version),
+      ...(await read(timeline, request, { lsn, signal: options.session.signal })),
+    ];
+  } catch (error) {
+    return [encodeError(bytes, version, errorText(error, options))];
+  }
+}
+
+async function read(
+  timeline: Timeline,
+  request: PagestreamRequest,
+  { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
+): Promise<Answer> {
+  switch (request.kind) {
+    case 'getpage':
+      return [await timeline.getPage(request.tag, request.blockNumber, lsn, { signal })];
+    case 'exists':
+      return [encodeFlag(await timeline.relExists(request.tag, lsn, { signal }))];
+    case 'nblocks': {
+      const { tag } = request;
+      const blocks = await timeline.relSize(tag, lsn, { signal });
+      if (blocks !== undefined) return [encodeCount(blocks)];
+      // These forks may be missing whenever nothing was written to them.
+      if (tag.forkNum === FSM_FORK || tag.forkNum === VM_FORK) return [encodeCount(0)];
+      throw notFound('relation');
+    }
+    case 'dbsize':
+      return [encodeSize(await timeline.dbSize(request.dbNode, lsn, { signal }))];
+    case 'slru-segment': {
+      const segment = await timeline.slruSegment(request.slru, request.segno, lsn, { signal });
+      if (segment === undefined) throw notFound('segment');
+      return [encodeSlruHeader(segment), segment];
+    }
+  }
+}
+
+/** What the client did wrong is told; of all else only that it failed, as Neon's page server does. */
+function errorText(error: unknown, options: PagestreamOptions): string {
+  if (isPageServerError(error, 'PAGESERVER_INVALID_ARGUMENT')) return error.message;
+  if (isPageServerError(error, 'PAGESERVER_LSN_OUT_OF_RANGE')) return `Bad request: ${error.message}`;
+  if (isPageServerError(error, 'PAGESERVER_TIMEOUT')) return `LSN timeout: ${error.message}`;
+  if (!isPageServerError(error, 'PAGESERVER_NOT_FOUND') && !options.session.signal.aborted)
+    options.onError(error);
+  return 'Read error';
+}
+
+function notFound(what: string): PageServerError {
+  return new PageServerError({
+    code: 'PAGESERVER_NOT_FOUND',
+    operation: 'pagestream',
+    message: `there is no such ${what}`,
+  });
+}
