@@ -15,6 +15,8 @@ export type CheckOptions = {
   readonly timeline: string;
   readonly lsn: string | undefined;
   readonly expected: string;
+  /** What Postgres' own recovery made, not our export. */
+  readonly isRecovered: boolean;
   /** Where to keep the last backup; it is deleted when absent. */
   readonly out: string | undefined;
 };
@@ -35,7 +37,11 @@ async function compareOnce(session: Session, options: CheckOptions, moment: stri
   const out = options.out ?? join(session.workdir.path, 'fullbackup.tar');
   const layers = await countLayers(session.server, target);
   await writeFullBackup(session.server, { ...target, lsn: options.lsn, out });
-  const { equal, differences } = compareBackup({ backup: out, expected: options.expected });
+  const { equal, differences } = compareBackup({
+    backup: out,
+    expected: options.expected,
+    isRecovered: options.isRecovered,
+  });
   if (options.out === undefined) await rm(out);
   console.log(
     `${moment}: ${layers.image} image and ${layers.delta} delta layers; equal: ${equal.relation} relation files, ` +

@@ -48,8 +48,8 @@ async function fullBackup(session: Session, options: Options): Promise<number> {
 
 async function runCheck(session: Session, options: Options): Promise<number> {
   const timeline = session.chooseTimeline(options.timeline);
-  const { lsn, expected = '', out } = options;
-  return (await check(session, { timeline, lsn, expected, out })) ? 0 : 3;
+  const { lsn, expected = '', isRecovered, out } = options;
+  return (await check(session, { timeline, lsn, expected, isRecovered, out })) ? 0 : 3;
 }
 
 function printMembers(path: string): number {

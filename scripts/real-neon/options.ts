@@ -11,6 +11,8 @@ export type Options = {
   /** Tar file: written by `fullbackup`, read by `members`, kept by `check` when given. */
   readonly out: string | undefined;
   readonly expected: string | undefined;
+  /** `expected` is what Postgres' own recovery made. */
+  readonly isRecovered: boolean;
   /** A program that speaks the `--wal-redo` pipe protocol; without one only image layers can be read. */
   readonly walRedoBin: string | undefined;
   readonly workdir: string | undefined;
@@ -31,6 +33,7 @@ export const USAGE = `usage: node scripts/real-neon/main.ts COMMAND OPTIONS
   --storage DIR          a storage root that holds tenants/…; it is copied, never written
   --tenant ID            needed when the storage holds several tenants
   --wal_redo_bin PATH    a program that answers --wal-redo, for timelines with WAL records
+  --recovered            --expected is what Postgres' own recovery made: what a page server keeps otherwise doesn't count
   --workdir DIR          where to work (default: a new directory below the system's temporary one)
   --keep                 leave the working directory, its copy of the storage and the log`;
 
@@ -54,6 +57,7 @@ export function parseOptions(argv: readonly string[]): Options {
     timeline: values.timeline,
     lsn: values.lsn,
     out: command === 'fullbackup' || serverless ? need('out') : values.out,
+    isRecovered: values.recovered ?? false,
     expected: command === 'check' ? need('expected') : values.expected,
     walRedoBin: values.wal_redo_bin,
     workdir: values.workdir,
@@ -78,6 +82,7 @@ function parseArguments(argv: readonly string[]) {
         wal_redo_bin: text,
         workdir: text,
         keep: { type: 'boolean' },
+        recovered: { type: 'boolean' },
       },
     });
   } catch (cause) {

@@ -55,7 +55,8 @@ function statements(major: number): readonly string[] {
     'create database gone',
     'drop database gone',
     ...copies,
-    "select pg_logical_emit_message(false, 'neon-file:pg_replslot/s/state', 'content')",
+    // As long as the state of a slot: a page server looks into it.
+    "select pg_logical_emit_message(false, 'neon-file:pg_replslot/s/state', repeat('content', 30))",
     "select pg_replication_origin_create('origin')",
     "select pg_replication_origin_session_setup('origin')",
     "begin; select pg_replication_origin_xact_setup('0/AABBCC', now()); insert into k values (20003, 'origin'); commit",
