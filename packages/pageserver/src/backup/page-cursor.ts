@@ -1,4 +1,4 @@
-import { relBlockKey, type TimelineReader } from '@neon-snapshot/neon-layer';
+import { keyToHex, relBlockKey, type TimelineReader } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, pageChecksum } from '@neon-snapshot/postgres';
 import { PageServerError } from '../page-server-error.ts';
 import type { BackupFork } from './backup-contents.ts';
@@ -42,12 +42,17 @@ export class PageCursor {
   async *#read(): AsyncGenerator<Uint8Array, void, void> {
     const { reader, signal, checksums } = this.#options;
     for (const group of this.#groups()) {
+      // An init fork comes twice: keys are asked for once and in order.
+      const keys = [...new Map(group.map(({ key }) => [keyToHex(key), key]))].sort(([a], [b]) =>
+        a < b ? -1 : 1,
+      );
       const values = await reader.getMany(
-        group.map(({ key }) => key),
+        keys.map(([, key]) => key),
         { signal },
       );
-      for (const [index, { blockNumber }] of group.entries())
-        yield finishPage(values[index], { blockNumber, checksums });
+      const pages = new Map(keys.map(([hex], index) => [hex, values[index]]));
+      for (const { key, blockNumber } of group)
+        yield finishPage(pages.get(keyToHex(key)), { blockNumber, checksums });
     }
   }
 

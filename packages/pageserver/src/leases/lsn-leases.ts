@@ -47,6 +47,13 @@ export class LsnLeases {
     return [...ofTimeline.keys()];
   }
 
+  /** Of all timelines, for garbage collection. */
+  pinned(): readonly { readonly timelineId: string; readonly lsn: Lsn }[] {
+    return [...this.#untilByTimeline.keys()].flatMap((timelineId) =>
+      this.leased(timelineId).map((lsn) => ({ timelineId, lsn })),
+    );
+  }
+
   isLeased(timelineId: string, lsn: Lsn): boolean {
     return this.leased(timelineId).includes(lsn);
   }
