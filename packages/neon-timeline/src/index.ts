@@ -13,6 +13,7 @@ export {
   loadTail,
   type Tail,
 } from './tail/load-tail.ts';
+export type { LayersEnd } from './tail/select-tail.ts';
 export type { TailChunk, TailPlace } from './tail/tail-chunk.ts';
 export {
   deleteTailChunks,
@@ -20,10 +21,18 @@ export {
   obsoleteTailChunks,
   type PutTailChunkRequest,
   putTailChunk,
+  readTailEnd,
   type TailRequest,
 } from './tail/tail-objects.ts';
 export { formatCommitTime, parseCommitTime } from './time/commit-time.ts';
 export { type FindLsnOptions, findLsnAt, type LsnAtTime } from './time/find-lsn-at.ts';
+export {
+  type LoadTimelineWithTailOptions,
+  loadTimelineWithTail,
+  type TimelineWithTail,
+} from './timeline/load-timeline-with-tail.ts';
+export { type OpenTimelineOptions, openTimeline } from './timeline/open-timeline.ts';
+export { ReloadingTimeline, type ReloadingTimelineOptions } from './timeline/reloading-timeline.ts';
 export {
   isTimelineError,
   TimelineError,

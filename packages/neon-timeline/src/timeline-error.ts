@@ -6,12 +6,14 @@ export type TimelineErrorCode =
   | 'TIMELINE_WAL_CORRUPT'
   /** WAL of another cluster. */
   | 'TIMELINE_WAL_FOREIGN'
+  /** A record that is whole and cannot be ingested. */
+  | 'TIMELINE_WAL_INVALID'
   /** Two chunks of raw WAL in storage contradict each other. */
   | 'TIMELINE_TAIL_CONFLICT'
   /** Raw WAL that passes a named maximum; nothing was read. */
   | 'TIMELINE_TOO_LARGE';
 
-export type TimelineOperation = 'decode WAL' | 'put WAL' | 'read WAL';
+export type TimelineOperation = 'decode WAL' | 'put WAL' | 'read WAL' | 'ingest WAL';
 
 export type TimelineErrorContext = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -24,7 +26,7 @@ export interface TimelineErrorOptions {
   readonly cause?: unknown;
 }
 
-/** The one error shape of this package. Failures of the storage, of layers, ingest and redo pass through as they are. */
+/** The one error shape of this package. Failures of the storage, of layers and of redo pass through as they are. */
 export class TimelineError extends Error {
   override readonly name = 'TimelineError';
   readonly code: TimelineErrorCode;

@@ -14,12 +14,14 @@ export interface SettledTimeline {
 /**
  * Reads a timeline's index and its raw WAL while others may write. They are read one after the other: where a push came between, chunks
  * seem to be missing, and both are read again, until the index is still the one that it was. What was acknowledged before is in the result.
+ * The timelines of shards have no raw WAL.
  */
 export async function loadSettledTimeline(
   storage: Storage,
   options: LoadTimelineOptions,
 ): Promise<SettledTimeline> {
   let source = await loadTimeline(storage, options);
+  if (source.tenant.shard.count > 1) return { source, tail: undefined };
   for (let left = LOADS_MAX; ; left--) {
     const { timelineId, signal } = options;
     const tail = await loadTail(storage, { tenantId: source.tenant.tenantId, timelineId, source, signal });

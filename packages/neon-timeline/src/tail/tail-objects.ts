@@ -1,6 +1,7 @@
 import type { Lsn } from '@neon-snapshot/postgres';
 import { isStorageError, readAll, type Storage } from '@neon-snapshot/storage-core';
 import { TimelineError } from '../timeline-error.ts';
+import { type LayersEnd, selectTail } from './select-tail.ts';
 import { parseTailChunk, type TailChunk, type TailPlace, tailChunk, tailPrefix } from './tail-chunk.ts';
 
 /** A larger chunk is neither put nor read. */
@@ -20,6 +21,15 @@ export async function listTail(storage: Storage, of: TailRequest): Promise<reado
     }
   }
   return chunks;
+}
+
+/** Where a timeline ends by the names of its chunks, whose writers cut them at records; undefined where that is the end of its layers. */
+export async function readTailEnd(
+  storage: Storage,
+  of: TailRequest & { readonly layers: LayersEnd },
+): Promise<Lsn | undefined> {
+  const end = selectTail(await listTail(storage, of), of.layers)?.end;
+  return end === undefined || end <= of.layers.diskConsistentLsn ? undefined : end;
 }
 
 export interface PutTailChunkRequest extends TailRequest {

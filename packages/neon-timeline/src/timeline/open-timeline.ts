@@ -1,0 +1,38 @@
+import { TimelineView, type TimelineViewOptions } from '@neon-snapshot/neon-layer';
+import type { Storage } from '@neon-snapshot/storage-core';
+import { createValueRedo } from '../redo/value-redo.ts';
+import {
+  type LoadTimelineWithTailOptions,
+  loadTimelineWithTail,
+  type TimelineWithTail,
+} from './load-timeline-with-tail.ts';
+import { ReloadingTimeline } from './reloading-timeline.ts';
+
+export interface OpenTimelineOptions extends LoadTimelineWithTailOptions, TimelineViewOptions {
+  /** What was loaded already; default: it is loaded. */
+  readonly loaded?: TimelineWithTail | undefined;
+}
+
+/**
+ * Opens a timeline, without an LSN at the end of its raw tail, to be read while a page server goes on with it: see
+ * {@link ReloadingTimeline}. Redo is that of the timeline's major unless another is given.
+ */
+export async function openTimeline(
+  storage: Storage,
+  options: OpenTimelineOptions,
+): Promise<ReloadingTimeline> {
+  const loaded = options.loaded ?? (await loadTimelineWithTail(storage, options));
+  const view = await viewOf(loaded, options);
+  return new ReloadingTimeline({
+    view,
+    reopen: async () => {
+      const again = { ...options, lsn: view.lsn };
+      return viewOf(await loadTimelineWithTail(storage, { ...again, upTo: view.lsn }), again);
+    },
+  });
+}
+
+function viewOf({ storage, source }: TimelineWithTail, options: OpenTimelineOptions): Promise<TimelineView> {
+  const { redo = createValueRedo(source.index.metadata.postgresMajor) } = options;
+  return TimelineView.open(storage, source, { ...options, redo });
+}
