@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +7,14 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import type { PageServerOptions } from '../page-server/options.ts';
 import { PageServer } from '../page-server/page-server.ts';
 
+/** Where there is one: tests make many small files and sync each. */
+const MEMORY_DIRECTORY = '/dev/shm';
+
 /** A directory for a page server's state, removed when it is disposed. */
 export async function makeStateDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'neon-pageserver-'));
+  const path = await mkdtemp(
+    join(existsSync(MEMORY_DIRECTORY) ? MEMORY_DIRECTORY : tmpdir(), 'neon-pageserver-'),
+  );
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
