@@ -11,8 +11,9 @@ import { lsn } from '@neon-snapshot/postgres';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { layerMapFaults } from '../testing/layer-map-faults.ts';
-import { coversRange, deepRanges, imageLsn } from './image-plan.ts';
-import { planL0 } from './l0-plan.ts';
+import { planL0, planL1 } from './delta-plans.ts';
+import { ImageCoverage } from './image-coverage.ts';
+import { deepRanges, duePartitions, imageLsn } from './image-plan.ts';
 import { cutL1, type L1Cut, type SizedEntry } from './l1-cuts.ts';
 import { mergeSorted } from './merge-sorted.ts';
 import { partitionKeys } from './partition.ts';
@@ -37,9 +38,9 @@ function image(lsnAt: number, keys: readonly [number, number]): LayerDesc {
 
 describe('the plan for L0 layers', () => {
   const sized = (descs: readonly LayerDesc[]) => descs.map((desc) => ({ desc, sizeBytes: 100 }));
-  const options = { l0CountMin: 3, l0CountMax: 5, l0BytesMax: 1000 };
+  const options = { countMin: 3, countMax: 5, bytesMax: 1000 };
   const spans = (descs: readonly LayerDesc[], changes: Partial<typeof options> = {}) =>
-    planL0(sized(descs), { ...options, ...changes })?.layers.map(({ desc }) => Number(desc.lsnStart));
+    planL0(sized(descs), { ...options, ...changes })?.stripes.map(({ lsnStart }) => Number(lsnStart));
 
   test('waits until there are enough, whatever other layers there are', () => {
     expect(spans([delta([1, 5]), delta([5, 9]), delta([1, 9], [0, 9]), image(3, [0, 255])])).toBeUndefined();
@@ -50,8 +51,63 @@ describe('the plan for L0 layers', () => {
     expect(spans([delta([1, 5]), delta([5, 9]), delta([10, 12])])).toEqual([1, 5]);
     const many = Array.from({ length: 8 }, (_, i) => delta([i, i + 1]));
     expect(spans(many)).toEqual([0, 1, 2, 3, 4]);
-    expect(spans(many, { l0BytesMax: 250 })).toEqual([0, 1]);
-    expect(spans(many, { l0BytesMax: 10 })).toEqual([0]);
+    expect(spans(many, { bytesMax: 250 })).toEqual([0, 1]);
+    expect(spans(many, { bytesMax: 10 })).toEqual([0]);
+  });
+});
+
+describe('the plan for L1 layers', () => {
+  const options = { countMin: 2, countMax: 5, bytesMax: 10_000, stripeBytesMax: 1000 };
+  const plan = (
+    layers: readonly (readonly [LayerDesc, number?])[],
+    changes: Partial<typeof options> = {},
+  ) => {
+    const sized = layers.map(([desc, sizeBytes = 100]) => ({ desc, sizeBytes }));
+    return planL1(sized, { ...options, ...changes })?.stripes.map(({ lsnStart, layers: own }) => [
+      Number(lsnStart),
+      own.length,
+    ]);
+  };
+
+  test('takes small ones that follow each other, whole LSN ranges at a time', () => {
+    const layers = [
+      [delta([1, 10], [0, 50])],
+      [delta([1, 10], [60, 70])],
+      [delta([10, 20], [0, 99])],
+      [delta([20, 30])],
+      [image(15, [0, 255])],
+    ] as const;
+    expect(plan(layers)).toEqual([
+      [1, 2],
+      [10, 1],
+    ]);
+    expect(plan(layers, { countMin: 3 })).toBeUndefined();
+    expect(plan(layers.slice(2))).toBeUndefined();
+  });
+
+  test('leaves large ones, and goes on behind them and behind gaps', () => {
+    const large = [delta([10, 20], [0, 99]), 2000] as const;
+    const layers = [[delta([1, 10], [0, 50])], large, [delta([20, 30], [0, 9])]] as const;
+    expect(plan(layers)).toBeUndefined();
+    expect(plan([...layers, [delta([30, 40], [0, 9])]])).toEqual([
+      [20, 1],
+      [30, 1],
+    ]);
+    const gap = [[delta([1, 10], [0, 9])], [delta([11, 20], [0, 9])], [delta([20, 30], [0, 9])]] as const;
+    expect(plan(gap)).toEqual([
+      [11, 1],
+      [20, 1],
+    ]);
+  });
+
+  test('leaves layers alone whose LSN ranges overlap in another way than ours do', () => {
+    const layers = [
+      [delta([1, 10], [0, 50])],
+      [delta([5, 15], [60, 70])],
+      [delta([10, 20], [0, 50])],
+      [delta([20, 30], [0, 50])],
+    ] as const;
+    expect(plan(layers)).toBeUndefined();
   });
 });
 
@@ -156,12 +212,38 @@ describe('image layers', () => {
     expect(imageLsn([{ desc: delta([40, 50]) }, { desc: delta([11, 30], [0, 9]) }])).toBe(29n);
   });
 
-  test('cover a range when they leave no key out', () => {
+  test('cover a range when they leave no key out, at the LSN that is asked for', () => {
     const whole = { start: key(0), end: key(100) };
-    expect(coversRange([image(1, [50, 120]), image(1, [0, 50])], whole)).toBe(true);
-    expect(coversRange([image(1, [51, 120]), image(1, [0, 50])], whole)).toBe(false);
-    expect(coversRange([image(1, [0, 99])], whole)).toBe(false);
-    expect(coversRange([], whole)).toBe(false);
+    const covers = (images: readonly LayerDesc[], lsnMin = 0n) =>
+      new ImageCoverage(images, at(50)).covers(whole, lsnMin);
+    expect(covers([image(1, [50, 120]), image(1, [0, 50])])).toBe(true);
+    expect(covers([image(1, [51, 120]), image(1, [0, 50])])).toBe(false);
+    expect(covers([image(1, [0, 99])])).toBe(false);
+    expect(covers([])).toBe(false);
+    expect(covers([image(10, [0, 120]), image(20, [0, 60]), image(20, [60, 100])], 20n)).toBe(true);
+    expect(covers([image(10, [0, 120]), image(20, [0, 60]), image(19, [60, 100])], 20n)).toBe(false);
+    expect(covers([image(51, [0, 120])])).toBe(false);
+  });
+
+  test('are due where the changes are worth it, or where there are too many layers', () => {
+    const live = [1, 2, 3].map((number) => ({ key: key(number * 50), count: 100, tag: undefined }));
+    const parts = partitionKeys(live, 100);
+    const sized = (sizeBytes: number) => (desc: LayerDesc) => ({ desc, sizeBytes });
+    const stack = [delta([1, 10], [50, 60]), delta([10, 20], [50, 130]), delta([20, 30], [50, 60])];
+    const due = (sizeBytes: number, changes: object = {}) =>
+      duePartitions(parts, stack.map(sized(sizeBytes)), {
+        at: at(29),
+        deltasMin: 3,
+        deltasMax: 9,
+        changedRatio: 0.1,
+        ...changes,
+      }).map(({ range }) => parts.findIndex((part) => part.range === range));
+    // 2.5 layers of changes in 100 pages.
+    expect(due(32_000)).toEqual([]);
+    expect(due(33_000)).toEqual([0]);
+    expect(due(33_000, { deltasMin: 4 })).toEqual([]);
+    expect(due(1, { deltasMax: 3 })).toEqual([0]);
+    expect(due(1, { deltasMin: 1, deltasMax: 1 })).toEqual([0, 1]);
   });
 
   test('are made by parts that follow each other from the first key to the last', () => {

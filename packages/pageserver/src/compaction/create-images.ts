@@ -10,7 +10,7 @@ import {
 import type { Lsn } from '@neon-snapshot/postgres';
 import type { CallOptions } from '../timeline/timeline-types.ts';
 import { ChangedPages } from './changed-pages.ts';
-import { deepRanges, imageLsn, overlapsAny } from './image-plan.ts';
+import { type DueOptions, deepRanges, duePartitions, imageLsn } from './image-plan.ts';
 import { collectKeyspace } from './keyspace.ts';
 import { liveValues, type StoredValue } from './live-values.ts';
 import { type KeyPartition, partitionKeys } from './partition.ts';
@@ -24,9 +24,7 @@ const LAYER_OVERHEAD_BYTES = 6 * BLOCK_SIZE;
 /** New layers are published when they are so large together: what is built when a run fails is lost. */
 const PUBLISH_BYTES = 256 * 1024 * 1024;
 
-export interface CreateImagesOptions extends CallOptions {
-  /** Neon's `image_creation_threshold`. */
-  readonly deltasMin: number;
+export interface CreateImagesOptions extends CallOptions, Omit<DueOptions, 'at'> {
   /** Bytes of pages of one part of the key space: where one delta layer too many lies, all of it is made anew. */
   readonly partitionBytes: number;
   /** Bytes of an image layer at most: so much is in memory. */
@@ -45,14 +43,16 @@ export async function createImages(
   const { source, storage, redo } = target;
   const at = imageLsn(source.layers.layers);
   if (at === undefined) return undefined;
-  const deep = deepRanges(source.layers.layers, { at, deltasMin: options.deltasMin });
-  if (deep.length === 0) return undefined;
+  const { layers } = source.layers;
+  if (deepRanges(layers, { at, deltasMin: options.deltasMin }).length === 0) return undefined;
   const view = await TimelineView.open(storage, source, { lsn: at, redo, signal: options.signal });
   const compressor = createPageCompressor();
   try {
     const keyspace = await collectKeyspace(view, options);
     const partitions = partitionKeys(keyspace, Math.max(1, Math.floor(options.partitionBytes / BLOCK_SIZE)));
-    for (const partition of partitions.filter(({ range }) => overlapsAny(range, deep))) {
+    const due = duePartitions(partitions, layers, { ...options, at });
+    if (due.length === 0) return undefined;
+    for (const partition of due) {
       await writeImages({ target, staged, view, compressor, partition }, options);
       if (staged.waitingBytes >= PUBLISH_BYTES) await staged.publish([], options);
     }

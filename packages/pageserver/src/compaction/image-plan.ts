@@ -1,9 +1,11 @@
 /**
  * Where image layers are due (Neon's `time_for_new_image_layer`): at the LSN up to which everything is in L1 layers, over the parts of the key space
- * where reads have to pass so many delta layers.
+ * where reads have to pass so many delta layers. As our L1 layers may be small, and one change in them is no reason to write all pages anew, the
+ * changes have to be some part of the pages, too, unless there are very many layers.
  */
 import {
   compareKeys,
+  intersectRanges,
   isL0,
   KEY_MAX,
   KEY_MIN,
@@ -11,7 +13,9 @@ import {
   keyRangeOf,
   type LayerDesc,
 } from '@neon-snapshot/neon-layer';
-import { type Lsn, lsn } from '@neon-snapshot/postgres';
+import { BLCKSZ, type Lsn, lsn } from '@neon-snapshot/postgres';
+import { ImageCoverage } from './image-coverage.ts';
+import type { KeyPartition } from './partition.ts';
 
 /**
  * The last LSN of the newest L1 layer, which is the start of a record as every end of a layer is; undefined where there is no L1 layer. Neon's page
@@ -61,19 +65,57 @@ function depthOf(layers: readonly LayerDesc[]): number {
   return layers.filter(({ kind, lsnEnd }) => kind === 'delta' && lsnEnd > imageEnd).length;
 }
 
-export function overlapsAny(range: KeyRange, ranges: readonly KeyRange[]): boolean {
-  return ranges.some(
-    ({ start, end }) => compareKeys(start, range.end) < 0 && compareKeys(range.start, end) < 0,
-  );
+export interface DueOptions {
+  readonly at: Lsn;
+  /** Neon's `image_creation_threshold`. */
+  readonly deltasMin: number;
+  /** So many are a reason by themselves. */
+  readonly deltasMax: number;
+  /** Changes, as a part of the bytes of all pages, that are a reason where `deltasMin` layers are. */
+  readonly changedRatio: number;
 }
 
-/** True where layers of a kind cover every key of the range; `descs` all lie at LSNs that count. */
-export function coversRange(descs: readonly LayerDesc[], range: KeyRange): boolean {
-  let at = range.start;
-  for (const desc of descs.toSorted((a, b) => compareKeys(a.keyStart, b.keyStart))) {
-    const { start, end } = keyRangeOf(desc);
-    if (compareKeys(start, at) > 0) break;
-    if (compareKeys(end, at) > 0) at = end;
+/** The parts of the key space that get image layers. What a layer holds of each part is taken to be the same for all that it touches. */
+export function duePartitions(
+  partitions: readonly KeyPartition[],
+  layers: readonly { readonly desc: LayerDesc; readonly sizeBytes: number }[],
+  options: DueOptions,
+): readonly KeyPartition[] {
+  const { at, deltasMin, deltasMax, changedRatio } = options;
+  const deep = deepRanges(layers, { at, deltasMin });
+  const deepest = deepRanges(layers, { at, deltasMin: deltasMax });
+  const changed = changedBytes(partitions, layers, at);
+  return partitions.filter(({ range, keys }, i) => {
+    if (!overlapsAny(range, deep)) return false;
+    const pageBytes = keys.reduce((sum, { count }) => sum + count * BLCKSZ, 0);
+    return (changed[i] ?? 0) >= changedRatio * pageBytes || overlapsAny(range, deepest);
+  });
+}
+
+function changedBytes(
+  partitions: readonly KeyPartition[],
+  layers: readonly { readonly desc: LayerDesc; readonly sizeBytes: number }[],
+  at: Lsn,
+): readonly number[] {
+  const coverage = new ImageCoverage(
+    layers.map(({ desc }) => desc),
+    at,
+  );
+  const changed = partitions.map(() => 0);
+  for (const { desc, sizeBytes } of layers) {
+    if (desc.kind !== 'delta' || isL0(desc) || desc.lsnStart > at) continue;
+    const touched = partitions.flatMap(({ range }, i) => {
+      const part = intersectRanges(range, keyRangeOf(desc));
+      return part === undefined ? [] : [{ i, part }];
+    });
+    for (const { i, part } of touched) {
+      if (!coverage.covers(part, desc.lsnEnd - 1n))
+        changed[i] = (changed[i] ?? 0) + sizeBytes / touched.length;
+    }
   }
-  return compareKeys(at, range.end) >= 0;
+  return changed;
+}
+
+function overlapsAny(range: KeyRange, ranges: readonly KeyRange[]): boolean {
+  return ranges.some((other) => intersectRanges(range, other) !== undefined);
 }

@@ -4,6 +4,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { describe, expect, test } from 'vitest';
 import { layerMapFaults } from '../testing/layer-map-faults.ts';
 import { MemoryTarget } from '../testing/memory-target.ts';
+import { mergeL0 } from '../testing/merge-layers.ts';
 import {
   HAS_SAMPLES,
   listedValues,
@@ -15,15 +16,15 @@ import {
   sampleStorage,
   wrongValues,
 } from '../testing/sample-timelines.ts';
-import { compactL0 } from './compact-l0.ts';
 import { createImages } from './create-images.ts';
 import { collectKeyspace } from './keyspace.ts';
 import { keyBehind } from './partition.ts';
 import { StagedLayers } from './staged-layers.ts';
 
 const MIB = 1024 * 1024;
-const L0 = { l0CountMin: 2, l0CountMax: 20, l0BytesMax: 1024 * MIB, l1BytesMax: MIB };
-const IMAGES = { deltasMin: 1, partitionBytes: 4 * MIB, imageBytesMax: 256 * 1024 };
+const L0 = { countMin: 2, countMax: 20, bytesMax: 1024 * MIB, layerBytesMax: MIB };
+const DUE = { deltasMin: 1, deltasMax: 9, changedRatio: 0 };
+const IMAGES = { ...DUE, partitionBytes: 4 * MIB, imageBytesMax: 256 * 1024 };
 
 const POINTS: readonly SamplePoint[] = [
   { sample: 'pg16', timeline: 'main', phase: 'base' },
@@ -85,7 +86,7 @@ describe.runIf(HAS_SAMPLES)(`timelines of a real page server${SAMPLES_NOTE}`, ()
     for (const timeline of ['main', 'branch']) {
       const target = await openTarget(storage, sample, timeline);
       const before = descs(target).filter(({ kind }) => kind === 'delta').length;
-      const removed = await compactL0(target, new StagedLayers(target), L0);
+      const removed = await mergeL0(target, L0);
       if (sample === 'pg17' && timeline === 'main') expect(removed).toBeUndefined();
       else expect(removed?.length).toBeGreaterThan(1);
       for (const { objectKey } of removed ?? []) await storage.delete([objectKey]);
@@ -101,7 +102,7 @@ describe.runIf(HAS_SAMPLES)(`timelines of a real page server${SAMPLES_NOTE}`, ()
     await using storage = await sampleStorage(sample);
     for (const timeline of ['main', 'branch']) {
       const target = await openTarget(storage, sample, timeline);
-      await compactL0(target, new StagedLayers(target), L0);
+      await mergeL0(target, L0);
       const at = await createImages(target, new StagedLayers(target), IMAGES);
       expect(at).toBe(target.source.index.diskConsistentLsn);
       expect(layerMapFaults(descs(target))).toEqual([]);
@@ -115,7 +116,7 @@ describe.runIf(HAS_SAMPLES)(`timelines of a real page server${SAMPLES_NOTE}`, ()
   test.each(['pg16', 'pg17'])('give images of %s that need nothing below them', async (sample) => {
     await using storage = await sampleStorage(sample);
     const target = await openTarget(storage, sample, 'main');
-    await compactL0(target, new StagedLayers(target), L0);
+    await mergeL0(target, L0);
     const at = await createImages(target, new StagedLayers(target), IMAGES);
     const images = target.put.filter(({ desc }) => desc.kind === 'image');
     const others = descs(target).filter((desc) => desc.kind === 'delta' || desc.lsnStart !== at);
@@ -148,11 +149,11 @@ describe.runIf(HAS_SAMPLES)(`timelines of a real page server${SAMPLES_NOTE}`, ()
       return put(layer, options);
     };
     const staged = new StagedLayers(target);
-    const run = compactL0(target, staged, { ...L0, signal: abort.signal });
+    const run = mergeL0(target, { ...L0, signal: abort.signal }, staged);
     await expect(run).rejects.toMatchObject({ code: 'STORAGE_ABORTED' });
     expect(target.source).toBe(before);
     expect(staged.waiting.length).toBe(3);
-    await compactL0(target, new StagedLayers(target), L0);
+    await mergeL0(target, L0);
     expect(await wrongValues(storage, { sample: 'pg16', timeline: 'branch', phase: 'p2' })).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@
  */
 import { keyRangeOf, type LayerDesc } from '@neon-snapshot/neon-layer';
 import type { Lsn } from '@neon-snapshot/postgres';
-import { ImageCoverage } from './image-coverage.ts';
+import { ImageCoverage } from '../compaction/image-coverage.ts';
 
 export interface GcBounds {
   /** This LSN and all later ones are readable. */

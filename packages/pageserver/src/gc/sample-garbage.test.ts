@@ -3,10 +3,10 @@ import { formatLsn, type Lsn, lsn } from '@neon-snapshot/postgres';
 import { openRefs } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { describe, expect, test } from 'vitest';
-import { compactL0 } from '../compaction/compact-l0.ts';
 import { createImages } from '../compaction/create-images.ts';
 import { StagedLayers } from '../compaction/staged-layers.ts';
 import { MemoryTarget } from '../testing/memory-target.ts';
+import { mergeL0 } from '../testing/merge-layers.ts';
 import {
   HAS_SAMPLES,
   phaseLsn,
@@ -21,8 +21,9 @@ import { deleteNotedLayers, noteUnlistedLayers } from './delete-layers.ts';
 import { gcCutoff } from './gc-cutoff.ts';
 
 const MIB = 1024 * 1024;
-const L0 = { l0CountMin: 2, l0CountMax: 20, l0BytesMax: 1024 * MIB, l1BytesMax: MIB };
-const IMAGES = { deltasMin: 1, partitionBytes: 1024 * MIB, imageBytesMax: 32 * MIB };
+const L0 = { countMin: 2, countMax: 20, bytesMax: 1024 * MIB, layerBytesMax: MIB };
+const DUE = { deltasMin: 1, deltasMax: 9, changedRatio: 0 };
+const IMAGES = { ...DUE, partitionBytes: 1024 * MIB, imageBytesMax: 32 * MIB };
 /** Long after the samples were made. */
 const NOW = new Date('2036-01-01T00:00:00Z');
 const HOUR_MS = 3_600_000;
@@ -37,7 +38,7 @@ async function openTarget(storage: Storage, sample: string, timeline = 'main'): 
 /** Everything in L1 layers and images at the end. */
 async function compacted(storage: Storage, sample: string, timeline = 'main'): Promise<MemoryTarget> {
   const target = await openTarget(storage, sample, timeline);
-  await compactL0(target, new StagedLayers(target), L0);
+  await mergeL0(target, L0);
   await createImages(target, new StagedLayers(target), IMAGES);
   return target;
 }

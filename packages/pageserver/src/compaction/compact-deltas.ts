@@ -3,13 +3,14 @@ import {
   BlockCache,
   compareKeys,
   DeltaLayerBuilder,
+  formatLayerName,
   keyRangeOf,
   type LayerEntry,
   LayerFile,
   type StoredLayer,
 } from '@neon-snapshot/neon-layer';
 import type { CallOptions } from '../timeline/timeline-types.ts';
-import { type L0Plan, type L0PlanOptions, planL0 } from './l0-plan.ts';
+import type { MergePlan, Stripe } from './delta-plans.ts';
 import { cutL1, type L1Cut } from './l1-cuts.ts';
 import { mergeSorted } from './merge-sorted.ts';
 import type { StagedLayers } from './staged-layers.ts';
@@ -20,9 +21,9 @@ const GROUP_ENTRIES = 512;
 /** For the index blocks of all layers: they are walked twice. */
 const INDEX_CACHE_BYTES = 32 * 1024 * 1024;
 
-export interface CompactL0Options extends L0PlanOptions, CallOptions {
-  /** Stored values of an L1 layer at most: so much is in memory. */
-  readonly l1BytesMax: number;
+export interface CompactDeltasOptions extends CallOptions {
+  /** Neon's `compaction_target_size`: stored values of a new layer at most; so much is in memory. */
+  readonly layerBytesMax: number;
 }
 
 interface StoredEntry extends LayerEntry {
@@ -30,54 +31,50 @@ interface StoredEntry extends LayerEntry {
 }
 
 /**
- * Turns L0 layers, over all keys, into L1 layers, each over a part of them; no value is changed. One new layer is in memory at
- * a time. Gives the layers that are listed no more; undefined where there are too few to begin with.
+ * Merges delta layers into others that each are over a part of the keys; no value is changed. One new layer is in memory at
+ * a time. Gives the layers that are listed no more.
  */
-export async function compactL0(
+export async function compactDeltas(
   target: CompactionTarget,
   staged: StagedLayers,
-  options: CompactL0Options,
-): Promise<readonly StoredLayer[] | undefined> {
-  const { source } = target;
-  const published = source.layers.layers.filter(({ name }) => source.index.layers.has(name));
-  const plan = planL0(published, options);
-  if (plan === undefined) return undefined;
-  const files = await openAll(target, plan.layers, options);
-  const merged = mergeSorted(files.map((file) => storedEntries(file, options)));
+  { plan, ...options }: CompactDeltasOptions & { readonly plan: MergePlan<StoredLayer> },
+): Promise<readonly StoredLayer[]> {
+  const cache = new BlockCache({ sizeMaxBytes: INDEX_CACHE_BYTES });
+  const open = (layer: StoredLayer) => openLayer(target, layer, { cache, ...options });
+  const merged = mergeSorted(plan.stripes.map((stripe) => inOrder(stripe, open, storedEntries, options)));
+  const entries = mergeSorted(plan.stripes.map((stripe) => inOrder(stripe, open, indexEntries, options)));
+  const { lsnStart, lsnEnd } = plan;
   const values = new EntryReader(merged);
+  const replaced = new Set(plan.stripes.flatMap(({ layers }) => layers.map(({ name }) => name)));
   try {
-    for await (const cut of cutsOf(files, plan, options)) {
-      await staged.put(await buildL1(target, cut, values), options);
+    for await (const cut of cutL1(entries, { lsnStart, lsnEnd, layerBytesMax: options.layerBytesMax })) {
+      const isThere = replaced.delete(formatLayerName({ kind: 'delta', ...cut }));
+      const layer = await buildL1(target, cut, values);
+      // Of a key with very many values, some may lie in a layer of the same ranges: it is what was built just now.
+      if (!isThere) await staged.put(layer, options);
     }
   } finally {
     await merged.return(undefined);
   }
-  return staged.publish(
-    plan.layers.map(({ name }) => name),
-    options,
-  );
+  return staged.publish([...replaced], options);
 }
 
-function cutsOf(
-  files: readonly LayerFile[],
-  { lsnStart, lsnEnd }: L0Plan<StoredLayer>,
-  options: CompactL0Options,
-): AsyncGenerator<L1Cut> {
-  const entries = mergeSorted(files.map((file) => indexEntries(file, options)));
-  return cutL1(entries, { lsnStart, lsnEnd, layerBytesMax: options.l1BytesMax });
-}
-
-async function openAll(
+function openLayer(
   { storage, tenantId }: CompactionTarget,
-  layers: readonly StoredLayer[],
-  { signal }: CallOptions,
-): Promise<LayerFile[]> {
-  const cache = new BlockCache({ sizeMaxBytes: INDEX_CACHE_BYTES });
-  return Promise.all(
-    layers.map(({ objectKey, desc, sizeBytes }) =>
-      LayerFile.open(storage, objectKey, { desc, sizeBytes, tenantId, cache, signal }),
-    ),
-  );
+  { objectKey, desc, sizeBytes }: StoredLayer,
+  { cache, signal }: CallOptions & { readonly cache: BlockCache },
+): Promise<LayerFile> {
+  return LayerFile.open(storage, objectKey, { desc, sizeBytes, tenantId, cache, signal });
+}
+
+/** What a stripe holds, one layer after the other. */
+async function* inOrder<Entry>(
+  { layers }: Stripe<StoredLayer>,
+  open: (layer: StoredLayer) => Promise<LayerFile>,
+  read: (file: LayerFile, options: CallOptions) => AsyncGenerator<readonly Entry[]>,
+  options: CallOptions,
+): AsyncGenerator<readonly Entry[]> {
+  for (const layer of layers) yield* read(await open(layer), options);
 }
 
 async function* indexEntries(
