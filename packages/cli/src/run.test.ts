@@ -30,6 +30,7 @@ describe('a run of the CLI', () => {
         { kind: 'storage', names: ['file'], packageName: '@neon-snapshot/storage-fs' },
         { kind: 'storage', names: ['s3'], packageName: '@neon-snapshot/storage-s3' },
         { kind: 'format', names: ['pgdata'], packageName: '@neon-snapshot/format-pgdata' },
+        { kind: 'format', names: ['basebackup'], packageName: '@neon-snapshot/format-basebackup' },
         { kind: 'format', names: ['neon'], packageName: '@neon-snapshot/format-neon' },
       ],
     });
