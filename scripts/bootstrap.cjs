@@ -1,14 +1,20 @@
 'use strict';
 // The one door to the workspace on a machine with Node 20 and npm and nothing else: installs what the lockfile
 // says, builds, and runs the named task on a Node that the workspace supports.
-//   node scripts/bootstrap.cjs build | demo | check | bench [ARGUMENT …]
+//   node scripts/bootstrap.cjs build | demo | check | bench | new [ARGUMENT …]
 const { spawnSync } = require('node:child_process');
 const { existsSync, readFileSync, statSync } = require('node:fs');
 const path = require('node:path');
 
 const root = path.dirname(__dirname);
 const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-const tasks = { build: undefined, demo: 'scripts/demo.ts', check: 'scripts/check.ts', bench: 'bench/run.ts' };
+const tasks = {
+  build: undefined,
+  demo: 'scripts/demo.ts',
+  check: 'scripts/check.ts',
+  bench: 'bench/run.ts',
+  new: 'scripts/new-package.ts',
+};
 const bin = path.join(root, 'node_modules', '.bin');
 const env = {
   ...process.env,

@@ -1,12 +1,12 @@
 // Checks every published package as a user would get it: packs the tarball and runs publint on it, and holds the
 // manifests to the house rules. `node scripts/check-packages.ts`
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { MAY_IMPORT } from './boundaries.mjs';
+import { packPackage, SCOPE } from './pack.ts';
 
 interface Manifest {
   readonly name: string;
@@ -16,8 +16,6 @@ interface Manifest {
   readonly description?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
 }
-
-const SCOPE = '@neon-snapshot/';
 
 /** A packed package larger than this has something in it that nobody asked for. */
 const TARBALL_SIZE_MAX_BYTES = 1024 * 1024;
@@ -43,7 +41,7 @@ async function checkPackage(folder: string): Promise<void> {
     problems.push(`${manifest.name}: engines.node must be ${NODE_FLOOR}`);
   checkDependencies(manifest);
   if (!manifest.description) problems.push(`${manifest.name}: no description`);
-  const tarball = pack(folder);
+  const tarball = packPackage(path.basename(folder), directory);
   const size = statSync(tarball).size;
   if (size > TARBALL_SIZE_MAX_BYTES)
     problems.push(`${manifest.name}: packs to ${size} bytes, expected at most ${TARBALL_SIZE_MAX_BYTES}`);
@@ -66,23 +64,4 @@ function checkDependencies(manifest: Manifest): void {
     if (!allowed.includes(name.slice(SCOPE.length)))
       problems.push(`${manifest.name}: must not depend on ${name}`);
   }
-}
-
-function pack(folder: string): string {
-  const out = execFileSync(
-    'npx',
-    ['--yes', packageManager(), 'pack', '--json', '--pack-destination', directory],
-    {
-      cwd: folder,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
-  const { filename } = JSON.parse(out) as { readonly filename: string };
-  return path.isAbsolute(filename) ? filename : path.join(directory, filename);
-}
-
-function packageManager(): string {
-  const root = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly packageManager: string };
-  return root.packageManager;
 }
