@@ -34,7 +34,7 @@ export type CompareOptions = {
   readonly expected: string;
   /**
    * The directory is what Postgres' own recovery left. A page server keeps no free space maps, stamps other LSNs on visibility
-   * maps, and lacks the offset of the next multixact: such files don't count as different.
+   * maps; neither counts as different. It also lacks the offset of the next multixact, which does count.
    */
   readonly isRecovered?: boolean;
 };

@@ -41,6 +41,22 @@ describe('inspect', () => {
     expect(human.stdout).toMatch(/^data\/global\/pg_control: pg_control, 8192 bytes\n0{8} {2}[0-9a-f]{16} /);
   });
 
+  it('explains a damaged pg_control as far as it goes, says so, and exits 3', async () => {
+    const bytes = await readFile(workspace.path('data/global/pg_control'));
+    await mkdir(workspace.path('damaged'));
+    const place = workspace.path('damaged/pg_control');
+    for (const [damaged, code] of [
+      [bytes.subarray(0, 100), 'POSTGRES_TRUNCATED'],
+      [Uint8Array.from(bytes, (byte, at) => (at === 40 ? byte ^ 1 : byte)), 'POSTGRES_CHECKSUM'],
+    ] as const) {
+      await writeFile(place, damaged);
+      const { exitCode, stdout } = await workspace.neon(['inspect', 'damaged/pg_control']);
+      expect(exitCode).toBe(3);
+      expect(stdout).toContain('systemIdentifier');
+      expect(stdout).toMatch(new RegExp(`\ndamaged: .*${code}\\]`));
+    }
+  });
+
   it('explains the records of a WAL segment with their resource manager, up to a limit', async () => {
     const wal = await workspace.result(['inspect', 'data/pg_wal/000000010000000000000001', '--limit=3']);
     expect(wal).toMatchObject({ kind: 'wal-segment', records: 3, complete: false });
@@ -142,6 +158,10 @@ describe('storage', () => {
 
   it('checks a store and leaves nothing in it', async () => {
     const before = await tree(workspace.path('bucket'));
+    expect(await workspace.failure(['storage', 'check', 'bucked'])).toMatchObject({
+      code: 'CLI_NO_DIRECTORY',
+    });
+    expect(await tree(workspace.path('bucked'))).toEqual([]);
     const check = await workspace.result(['storage', 'check', 'bucket']);
     expect(check).toMatchObject({ usable: true });
     const probes = check.probes as readonly { readonly outcome: string }[];

@@ -3,6 +3,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { formatBytes } from './output/units.ts';
 import type { CommandResult, JsonValue } from './output/writer.ts';
 import { loadNeonFormat } from './plugins.ts';
+import { storageDestUrl } from './repository.ts';
 import type { Session } from './session.ts';
 
 export interface DeletionRequest {
@@ -23,7 +24,7 @@ export async function deleteOrShow(
   const { plan, subject, command } = request;
   const size = `${plan.keys.length} objects, ${formatBytes(plan.bytesTotal)}`;
   const data = {
-    storageDest: storage.url,
+    storageDest: await storageDestUrl(session),
     ...request.facts,
     objects: plan.keys.length,
     bytes: plan.bytesTotal,

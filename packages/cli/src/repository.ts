@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import {
   assertNoRepository as assertNoneIn,
@@ -13,6 +12,8 @@ import type { ParsedArguments } from './arguments.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { loadNeonFormat } from './plugins.ts';
 import { openLocation, type Session } from './session.ts';
+import { savedStorageDest } from './storage-dest-url.ts';
+import { lookAtDirectory } from './writable-directory.ts';
 
 export interface RepositoryRequest {
   readonly args: ParsedArguments;
@@ -44,12 +45,8 @@ export function readRepositoryIfAny(request: RepositoryRequest): Promise<Reposit
 export async function assertNoRepository(session: Session): Promise<void> {
   const directory = directoryOf(session);
   await assertNoneIn(directory);
-  const existing = await nearestExisting(directory);
-  const isWritable = await access(existing, constants.W_OK | constants.X_OK).then(
-    () => true,
-    () => false,
-  );
-  if (isWritable && (await stat(existing)).isDirectory()) return;
+  const { existing, isWritable } = await lookAtDirectory(directory);
+  if (isWritable) return;
   throw new CliError(
     'CLI_REPOSITORY_UNWRITABLE',
     'init',
@@ -88,6 +85,24 @@ export async function timelineOf(session: Session): Promise<TimelineChoice> {
     tenantId: tenantId ?? config.tenant_id,
     timelineId: timelineId ?? (isOtherTenant ? undefined : config.timeline_id),
   };
+}
+
+/** Refuses an import of a directory that the repository would become part of. */
+export async function assertRepositoryOutside(session: Session, rootPath: string): Promise<void> {
+  const directory = directoryOf(session);
+  const relative = path.relative(await realPathOf(rootPath), await realPathOf(directory));
+  if (relative === '..' || relative.startsWith(`..${path.sep}`) || path.isAbsolute(relative)) return;
+  throw usageError(
+    `the repository would be made in ${directory}, inside of the snapshot that is imported; choose another directory with -D`,
+  );
+}
+
+/** `storage_dest` for messages and results: absolute, with the options that a later command needs too. */
+export async function storageDestUrl(session: Session): Promise<string> {
+  const given = session.args.string('storage_dest');
+  return given === undefined
+    ? (await requiredRepository(session)).storage_dest
+    : savedStorageDest(session, given);
 }
 
 /** `storage_dest` as a whole, for commands about everything in it. */
@@ -132,15 +147,8 @@ export async function requiredRepository(session: Session): Promise<RepositoryCo
   );
 }
 
-async function nearestExisting(directory: string): Promise<string> {
-  let candidate = directory;
-  while (candidate !== path.dirname(candidate)) {
-    const exists = await stat(candidate).then(
-      () => true,
-      () => false,
-    );
-    if (exists) return candidate;
-    candidate = path.dirname(candidate);
-  }
-  return candidate;
+/** With symbolic links resolved as far as the path exists. */
+async function realPathOf(directory: string): Promise<string> {
+  const { existing } = await lookAtDirectory(directory);
+  return path.join(await realpath(existing), path.relative(existing, directory));
 }

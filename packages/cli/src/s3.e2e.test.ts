@@ -55,6 +55,8 @@ describe('object storage with credentials by role', () => {
       env,
     });
     expect(made).toMatchObject({ postgresMajor: 15 });
+    // With what another command needs to find it.
+    expect(made.storageDest).toContain(`endpoint=${encodeURIComponent(main.endpoint)}`);
     expect(main.keys('app').some((key) => key.startsWith('first/tenants/'))).toBe(true);
 
     // The endpoint was saved with storage_dest, so the credentials suffice from now on; they were not.

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { makeTestCluster, type TestCluster, verifyTestCluster } from '@neon-snapshot/cluster-testkit';
 import { findPostgres, initdb, startPostgres } from '@neon-snapshot/postgres-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,6 +45,18 @@ describe('a new cluster', () => {
        FROM pg_database WHERE datname = 'template1'`,
     );
     expect(row).toEqual({ encoding: 'UTF8', provider: 'b', locale: 'C.UTF-8' });
+  });
+
+  it('is refused where the repository would lie inside of the data directory', async () => {
+    const { dataDirectory } = cluster;
+    for (const repository of [dataDirectory, `${dataDirectory}/base`]) {
+      const argv = ['init', '-D', repository, `--snapshot_path=${dataDirectory}`, '--storage_dest=elsewhere'];
+      expect(await workspace.failure(argv)).toMatchObject({
+        code: 'CLI_USAGE',
+        message: expect.stringContaining('inside of the snapshot that is imported'),
+      });
+    }
+    expect(await tree(workspace.path('elsewhere'))).toEqual([]);
   });
 
   it('is not written with --dry_run: neither the archive, nor layers, nor the repository', async () => {
@@ -145,6 +157,12 @@ describe('an existing cluster', () => {
     expect(source).toMatchObject({ snapshotFormat: 'pgdata', systemIdentifier: made.systemIdentifier });
     const human = await workspace.neon(['snapshot', 'show', ...repository]);
     expect(human.stdout).toContain(`Postgres     17, system identifier ${String(made.systemIdentifier)}`);
+  });
+
+  it('is refused into a place that cannot be written, with --dry_run too', async () => {
+    await writeFile(workspace.path('a-file'), 'no directory');
+    const argv = ['export', '--snapshot_path=a-file/below', '--dry_run'];
+    expect(await workspace.failure(argv)).toMatchObject({ exitCode: 1 });
   });
 
   it('writes nothing with --dry_run', async () => {

@@ -8,6 +8,7 @@ import { timelineOf } from '../repository.ts';
 import { assertSeparatePlaces } from '../separate-places.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { type TransferOutcome, transferSnapshot } from '../transfer.ts';
+import { assertWritable } from '../writable-directory.ts';
 
 /** `neon export`: a snapshot of `storage_dest` into `--snapshot_path`, in any format that can be written. */
 export async function run(session: Session): Promise<CommandResult> {
@@ -23,6 +24,7 @@ export async function run(session: Session): Promise<CommandResult> {
     bytesPerSecondMax: args.bytes('max_rate'),
   });
   assertSeparatePlaces(source, destination);
+  if (args.boolean('dry_run')) await assertWritable(destination, 'export');
   const fixed = { tenant_id: timeline.tenantId, timeline_id: timeline.timelineId };
   const outcome = await transferSnapshot(
     session,

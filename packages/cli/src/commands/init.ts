@@ -9,11 +9,17 @@ import { openSourcePlace, type SourcePlace } from '../open-source.ts';
 import { formatBytes } from '../output/units.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT, loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
-import { assertNoRepository, createRepository } from '../repository.ts';
+import {
+  assertNoRepository,
+  assertRepositoryOutside,
+  createRepository,
+  storageDestUrl,
+} from '../repository.ts';
 import { assertSeparatePlaces } from '../separate-places.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { savedStorageDest } from '../storage-dest-url.ts';
 import { type TransferOutcome, transferSnapshot } from '../transfer.ts';
+import { assertWritable } from '../writable-directory.ts';
 
 const NEW_CLUSTER_FLAGS = ['pg_version', 'superuser', 'locale', 'data_checksums'] as const;
 const IMPORT_FLAGS = [
@@ -34,6 +40,7 @@ export async function run(session: Session): Promise<CommandResult> {
     access: 'write',
     bytesPerSecondMax: session.args.bytes('max_rate'),
   });
+  if (session.args.boolean('dry_run')) await assertWritable(destination, 'init');
   await assertNoTenant(session, destination);
   const { outcome, ids } = await importInto(session, destination);
   if (outcome.written !== undefined && ids !== undefined) {
@@ -50,7 +57,7 @@ export async function run(session: Session): Promise<CommandResult> {
       throw error;
     }
   }
-  return describeOutcome(outcome, { ...ids, storageDest: destination.url });
+  return describeOutcome(outcome, { ...ids, storageDest: await storageDestUrl(session) });
 }
 
 interface Ids {
@@ -87,7 +94,11 @@ async function importInto(session: Session, destination: Storage): Promise<Impor
   }
   await using source = await openSourcePlace(session, path);
   const { place, format } = source;
-  if ('storage' in place) assertSeparatePlaces(destination, place.storage);
+  if ('storage' in place) {
+    assertSeparatePlaces(destination, place.storage);
+    const rootPath = place.storage.fileTree?.rootPath;
+    if (rootPath !== undefined) await assertRepositoryOutside(session, rootPath);
+  }
   const outcome = await transfer(session, { place, format, destination, ids: given, isSnapshotPath: true });
   return { outcome, ids: writtenIds(outcome) ?? wholeIds(given) };
 }

@@ -1,4 +1,5 @@
 import { CliError, usageError } from '../cli-error.ts';
+import { EXIT_CODE } from '../exit-code.ts';
 import { INSPECTORS } from '../inspect/inspectors.ts';
 import { openTarget } from '../inspect/open-target.ts';
 import { INSPECT_KINDS, recognise } from '../inspect/recognise.ts';
@@ -29,9 +30,15 @@ export async function run(session: Session): Promise<CommandResult> {
     );
   }
   const inspection = await INSPECTORS[kind](target);
+  const { damage } = inspection;
   return {
     command: 'inspect',
-    lines: [`${text}: ${kind}, ${target.sizeBytes} bytes`, ...inspection.lines],
-    data: { target: text, kind, sizeBytes: target.sizeBytes, ...inspection.data },
+    lines: [
+      `${text}: ${kind}, ${target.sizeBytes} bytes`,
+      ...inspection.lines,
+      ...(damage === undefined ? [] : [`damaged: ${damage}`]),
+    ],
+    data: { target: text, kind, sizeBytes: target.sizeBytes, ...inspection.data, damage: damage ?? null },
+    ...(damage === undefined ? {} : { exitCode: EXIT_CODE.invalidData }),
   };
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { withPrefix } from '@neon-snapshot/storage-core';
-import { usageError } from '../cli-error.ts';
+import { stat } from 'node:fs/promises';
+import { type Storage, withPrefix } from '@neon-snapshot/storage-core';
+import { CliError, usageError } from '../cli-error.ts';
 import { EXIT_CODE } from '../exit-code.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { openLocation, type Session } from '../session.ts';
@@ -13,6 +14,7 @@ export async function run(session: Session): Promise<CommandResult> {
   const url = session.args.string('url');
   if (url === undefined) throw usageError('name a storage URL: neon storage check URL');
   await using storage = await openLocation(session, url, { role: 'storage', access: 'write' });
+  await assertThere(storage);
   const prefix = `neon-storage-check-${randomBytes(6).toString('hex')}`;
   const scratch = withPrefix(storage, { prefix });
   const probes = await runStorageProbes(scratch, session.signal);
@@ -29,4 +31,21 @@ export async function run(session: Session): Promise<CommandResult> {
     data: { url: storage.url, probes: probes.map((probe) => ({ ...probe })), usable: failed === 0 },
     ...(failed === 0 ? {} : { exitCode: EXIT_CODE.failed }),
   };
+}
+
+/** The check would make a directory that was only written wrongly, and find it good. */
+async function assertThere({ fileTree, url }: Storage): Promise<void> {
+  const isThere =
+    fileTree === undefined ||
+    (await stat(fileTree.rootPath).then(
+      (found) => found.isDirectory(),
+      () => false,
+    ));
+  if (isThere) return;
+  throw new CliError(
+    'CLI_NO_DIRECTORY',
+    'storage check',
+    `there is no directory ${url}; check the path, or make it: neon init makes a storage_dest that is not there`,
+    { url },
+  );
 }

@@ -2,7 +2,7 @@ import { formatTable } from '../output/table.ts';
 import { formatBytes } from '../output/units.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { loadNeonFormat } from '../plugins.ts';
-import { openStorageDest } from '../repository.ts';
+import { openStorageDest, storageDestUrl } from '../repository.ts';
 import type { Session } from '../session.ts';
 
 /** `neon tenant ls`: the tenants of `storage_dest` with their timelines summed up. */
@@ -32,6 +32,6 @@ export async function run(session: Session): Promise<CommandResult> {
               formatBytes(tenant.layerBytes),
             ]),
           ),
-    data: { storageDest: storage.url, tenants },
+    data: { storageDest: await storageDestUrl(session), tenants },
   };
 }

@@ -1,7 +1,7 @@
 import { formatTable } from '../output/table.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { loadNeonFormat } from '../plugins.ts';
-import { openStorageDest } from '../repository.ts';
+import { openStorageDest, storageDestUrl } from '../repository.ts';
 import type { Session } from '../session.ts';
 import { TIMELINE_HEADER, timelineData, timelineRow } from '../timeline-facts.ts';
 
@@ -17,6 +17,6 @@ export async function run(session: Session): Promise<CommandResult> {
       timelines.length === 0
         ? [`no timeline in ${storage.url}`]
         : formatTable(TIMELINE_HEADER, timelines.map(timelineRow)),
-    data: { storageDest: storage.url, timelines: timelines.map(timelineData) },
+    data: { storageDest: await storageDestUrl(session), timelines: timelines.map(timelineData) },
   };
 }

@@ -21,6 +21,8 @@ export interface InspectTarget {
 export interface Inspection {
   readonly lines: readonly string[];
   readonly data: { readonly [key: string]: JsonValue };
+  /** What is wrong with an object that could be explained all the same. */
+  readonly damage?: string;
 }
 
 export type Inspector = (target: InspectTarget) => Promise<Inspection>;

@@ -5,9 +5,11 @@ import {
   annotateWalSegment,
   BLCKSZ,
   CONTROL_FILE_SIZE,
+  decodeControlFile,
   decodeRelationMap,
   formatAnnotations,
   formatLsn,
+  isPostgresFormatError,
   MANIFEST_SIZE_MAX,
   parseBackupManifest,
   RELMAP_SIZE,
@@ -25,7 +27,14 @@ const WAL_BYTES_MAX = 16 * 1024 * 1024;
 
 export async function inspectControlFile(target: InspectTarget): Promise<Inspection> {
   const bytes = await readWhole(target, CONTROL_FILE_SIZE);
-  return annotated(bytes, annotateControlFile(bytes));
+  const inspection = annotated(bytes, annotateControlFile(bytes));
+  try {
+    decodeControlFile(bytes);
+    return inspection;
+  } catch (error) {
+    if (!isPostgresFormatError(error)) throw error;
+    return { ...inspection, damage: `${error.message} [${error.code}]` };
+  }
 }
 
 /** Page headers and the first `--limit` records with resource manager, LSN and length. */

@@ -154,6 +154,18 @@ describe('deletion', () => {
     expect(await allKeys(storage)).toContain(`neon-snapshot/${TENANT}/cluster/cluster.json`);
   });
 
+  it('takes the configuration of the cluster with its last timeline', async () => {
+    await using storage = createMemoryStorage();
+    await putTimeline(storage, { timelineId: ROOT, generation: 1 });
+    await storage.put(`neon-snapshot/${TENANT}/cluster/cluster.json`, new Uint8Array(5));
+    await storage.put(`neon-snapshot/${TENANT}/lease.json`, new Uint8Array(5));
+    await executeDeletion(
+      storage,
+      await planTimelineDeletion(storage, { tenantId: TENANT, timelineId: ROOT }),
+    );
+    expect(await allKeys(storage)).toEqual([`neon-snapshot/${TENANT}/lease.json`]);
+  });
+
   it('refuses a timeline that another one descends from, naming that one', async () => {
     await using storage = createMemoryStorage();
     await putTimeline(storage, { timelineId: ROOT, generation: 1 });

@@ -28,7 +28,8 @@ const DELETE_BATCH_KEYS = 1000;
 const MANIFEST_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
- * Everything of one timeline: its objects in every shard and its WAL beside the tenant. What belongs to the tenant stays.
+ * Everything of one timeline: its objects in every shard and its WAL beside the tenant. What belongs to the tenant stays, but for the
+ * configuration of its cluster, which goes with the last timeline.
  * A timeline that another one descends from is `FORMAT_UNSUPPORTED`; one that is not there `FORMAT_NOT_FOUND`.
  */
 export async function planTimelineDeletion(
@@ -38,9 +39,11 @@ export async function planTimelineDeletion(
   const { tenantId, timelineId } = request;
   await assertNoDescendants(storage, request);
   const shards = await listTenantShards(storage, request);
+  const isLast = (await listTimelines(storage, request)).every((other) => other.timelineId === timelineId);
   const prefixes = [
     ...shards.map((shard) => timelinePrefix(shard, timelineId)),
     `neon-snapshot/${tenantId}/wal/${timelineId}/`,
+    ...(isLast ? [`neon-snapshot/${tenantId}/cluster/`] : []),
   ];
   return planPrefixes(storage, prefixes, {
     signal: request.signal,
