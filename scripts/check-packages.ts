@@ -1,8 +1,9 @@
-// Checks every published package as a user would get it: packs the tarball and runs publint on it, and holds the
-// manifests to the house rules. `node scripts/check-packages.ts`
+// Checks every published package as a user would get it: packs the tarball, runs publint and
+// are-the-types-wrong on it, and holds the manifests to the house rules. `node scripts/check-packages.ts`
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { checkPackage as checkTypes, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { MAY_IMPORT } from './boundaries.mjs';
@@ -19,6 +20,7 @@ interface Manifest {
 
 /** A packed package larger than this has something in it that nobody asked for. */
 const TARBALL_SIZE_MAX_BYTES = 1024 * 1024;
+const ASKED_RESOLUTIONS: ReadonlySet<string> = new Set(['node16-esm', 'bundler']);
 const NODE_FLOOR = '>=22.15.0';
 
 const problems: string[] = [];
@@ -52,6 +54,17 @@ async function checkPackage(folder: string): Promise<void> {
   });
   for (const message of messages)
     problems.push(`${manifest.name}: ${formatMessage(message, pkg) ?? message.code}`);
+  await checkResolution(manifest.name, bytes);
+}
+
+/** The types resolve as the code does. The packages are ES modules only: `require` and resolution before `exports` are not asked. */
+async function checkResolution(name: string, tarball: Uint8Array): Promise<void> {
+  const result = await checkTypes(createPackageFromTarballData(new Uint8Array(tarball)));
+  if (result.types === false) return;
+  for (const problem of result.problems) {
+    if ('resolutionKind' in problem && !ASKED_RESOLUTIONS.has(problem.resolutionKind)) continue;
+    problems.push(`${name}: types: ${JSON.stringify(problem)}`);
+  }
 }
 
 /** A dependency that the house does not allow is wrong even where only a type is used. */
