@@ -6,6 +6,7 @@ export {
 } from './redo/redo-fallback.ts';
 export { createTimelineRedo, type PageState, redoPage, redoValue } from './redo/redo-records.ts';
 export { createValueRedo, type ValueRedoOptions } from './redo/value-redo.ts';
+export { type CheckTailRequest, checkTail, type TailCheck } from './tail/check-tail.ts';
 export {
   type AdoptTailRequest,
   adoptTail,

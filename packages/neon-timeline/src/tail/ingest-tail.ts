@@ -1,21 +1,15 @@
 import {
   type BuiltLayer,
-  CONTROL_FILE_KEY,
   type RedoFunction,
   type TimelineSource,
   TimelineView,
 } from '@neon-snapshot/neon-layer';
-import {
-  decodeControlFile,
-  formatLsn,
-  type Lsn,
-  lsn,
-  WAL_SEGMENT_SIZE_DEFAULT,
-} from '@neon-snapshot/postgres';
+import { formatLsn, type Lsn, lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { buildDeltaLayers, isIngestError, MemoryTimeline, WalIngest } from '@neon-snapshot/wal-ingest';
 import { TimelineError } from '../timeline-error.ts';
-import { type StreamedWalRecord, WalStreamDecoder } from '../wal/wal-stream-decoder.ts';
+import type { StreamedWalRecord } from '../wal/wal-stream-decoder.ts';
+import { decodeTail } from './decode-tail.ts';
 import type { Tail } from './load-tail.ts';
 
 export interface IngestTailRequest {
@@ -52,7 +46,7 @@ export async function ingestTail(storage: Storage, request: IngestTailRequest): 
       state: timeline,
       sink: timeline.apply,
     });
-    const decoder = await decoderOf(base, tail);
+    const decoder = await decodeTail(base, tail);
     for (let record = decoder.next(); record !== undefined; record = decoder.next()) {
       signal?.throwIfAborted();
       await ingestRecord(ingest, record);
@@ -81,25 +75,4 @@ async function ingestRecord(ingest: WalIngest, record: StreamedWalRecord): Promi
       cause: error,
     });
   }
-}
-
-/** Of the WAL from the end of the layers on. */
-async function decoderOf(base: TimelineView, tail: Tail): Promise<WalStreamDecoder> {
-  const { postgresMajor: major, prevRecordLsn } = base.source.index.metadata;
-  const stored = await base.get(CONTROL_FILE_KEY);
-  const control = stored === undefined ? undefined : decodeControlFile(stored);
-  const decoder = new WalStreamDecoder({
-    major,
-    systemIdentifier: control?.systemIdentifier,
-    segmentSize: control?.walSegmentSizeBytes ?? WAL_SEGMENT_SIZE_DEFAULT,
-    start: base.lsn,
-    previousRecord: prevRecordLsn,
-  });
-  let skipped = Number(base.lsn - tail.start);
-  for (const piece of tail.pieces) {
-    const known = Math.min(skipped, piece.length);
-    skipped -= known;
-    decoder.push(piece.subarray(known));
-  }
-  return decoder;
 }

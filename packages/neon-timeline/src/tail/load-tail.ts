@@ -66,7 +66,8 @@ export async function adoptTail(storage: Storage, request: AdoptTailRequest): Pr
   return putTailChunk(storage, { ...request, start: tail.start, bytes: Buffer.concat(tail.pieces) });
 }
 
-function layersEndOf({ index, generation }: TimelineSource): LayersEnd {
+/** Where raw WAL has to go on from. */
+export function layersEndOf({ index, generation }: TimelineSource): LayersEnd {
   const { diskConsistentLsn, prevRecordLsn } = index.metadata;
   return { diskConsistentLsn, prevRecordLsn: prevRecordLsn === 0n ? undefined : prevRecordLsn, generation };
 }
