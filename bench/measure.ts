@@ -78,6 +78,15 @@ function residentBytesOfTree(root: number): number {
   return total;
 }
 
+/** The least time of each kind, where other work disturbs some rounds, and the greatest memory. */
+export function bestOf(measurements: readonly Measurement[]): Measurement {
+  return {
+    wallSeconds: Math.min(...measurements.map(({ wallSeconds }) => wallSeconds)),
+    cpuSeconds: Math.min(...measurements.map(({ cpuSeconds }) => cpuSeconds)),
+    rssPeakBytes: Math.max(...measurements.map(({ rssPeakBytes }) => rssPeakBytes)),
+  };
+}
+
 /** The middle measurement of each figure on its own. */
 export function medianOf(measurements: readonly Measurement[]): Measurement {
   const middle = (pick: (measurement: Measurement) => number) => {

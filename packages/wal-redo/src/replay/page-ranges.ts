@@ -6,6 +6,8 @@ import type { ChangingPages } from './record-effects.ts';
 export const RANGE_BLOCKS = 32;
 const RANGE_SHIFT = 5;
 
+const NOBODY = -1;
+
 /** Relations that are found without a look into the map of all. */
 const RECENT_SIZE = 64;
 
@@ -15,7 +17,10 @@ export interface PageSource {
   readBlocks(tag: RelTag, firstBlock: number, into: Uint8Array): void;
 }
 
-/** Part `index` of `count`: who of several threads keeps which pages. */
+/**
+ * Part `index` of `count`: who of several threads keeps which pages. A range goes to the thread that has the fewest changes when
+ * a record first needs it. All threads see the same records, so each knows who has what without a word to the others.
+ */
 export interface ReplayShare {
   readonly index: number;
   readonly count: number;
@@ -38,6 +43,8 @@ interface KeptRange extends PageRange {
 interface Relation {
   readonly tag: RelTag;
   readonly ranges: (KeptRange | undefined)[];
+  /** Whose each range is; {@link NOBODY} where no record needed it yet. Not used by a single thread. */
+  readonly owners: number[];
   /** The source's blocks from here on are gone. */
   truncatedTo: number;
 }
@@ -46,6 +53,8 @@ interface Relation {
 export class PageRanges implements ChangingPages {
   readonly #source: PageSource;
   readonly #share: ReplayShare;
+  /** Changes so far to the pages of each thread. */
+  readonly #loads: number[];
   /** By relation number and fork; relations of other databases may have the same. */
   readonly #relations = new Map<number, Relation[]>();
   /** The relation that was last asked for, by its key's last bits. */
@@ -54,11 +63,27 @@ export class PageRanges implements ChangingPages {
   constructor(source: PageSource, share: ReplayShare = { index: 0, count: 1 }) {
     this.#source = source;
     this.#share = share;
+    this.#loads = new Array<number>(share.count).fill(0);
   }
 
-  has(tag: Pick<RelTag, 'relNode'>, blockNumber: number): boolean {
+  /** Has to be asked once for each change, of whoever's page, in the order of the records. */
+  has(tag: RelTag, blockNumber: number): boolean {
     const { index, count } = this.#share;
-    return count === 1 || ((blockNumber >>> RANGE_SHIFT) + tag.relNode) % count === index;
+    if (count === 1) return true;
+    const { owners } = this.#relation(tag);
+    const range = blockNumber >>> RANGE_SHIFT;
+    let owner = owners[range] ?? NOBODY;
+    if (owner === NOBODY) {
+      owner = this.#idlest();
+      while (owners.length < range) owners.push(NOBODY);
+      owners[range] = owner;
+    }
+    this.#loads[owner] = (this.#loads[owner] ?? 0) + 1;
+    return owner === index;
+  }
+
+  #idlest(): number {
+    return this.#loads.indexOf(Math.min(...this.#loads));
   }
 
   page(tag: RelTag, blockNumber: number): Uint8Array {
@@ -112,6 +137,7 @@ export class PageRanges implements ChangingPages {
     const relation: Relation = {
       tag: { spcNode, dbNode, relNode, forkNum },
       ranges: [],
+      owners: [],
       truncatedTo: Number.POSITIVE_INFINITY,
     };
     sameKey.push(relation);

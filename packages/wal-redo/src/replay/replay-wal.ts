@@ -57,10 +57,10 @@ export function replayWal(options: ReplayWalOptions): ReplayCounts {
     applyEffects(engine, pages);
     for (let index = 0; index < decoder.blockCount; index++) {
       const block = decoder.block(index);
-      if (block.forkNum === FREE_SPACE_FORK || !pages.has(block, block.blockNumber)) continue;
-      blocks++;
       // The decoder lets no other fork through.
       const tag = block as RelTag & { forkNum: ForkNumber };
+      if (block.forkNum === FREE_SPACE_FORK || !pages.has(tag, block.blockNumber)) continue;
+      blocks++;
       engine.redoBlock(decoder, index, pages.pageBytes(tag, block.blockNumber), scanner.end);
     }
   }
