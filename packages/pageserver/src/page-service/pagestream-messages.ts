@@ -5,7 +5,7 @@
  * 0 exists, 1 nblocks: spc u32, db u32, rel u32, fork u8. 2 getpage: the same, block u32. 3 dbsize: db u32.
  * 4 SLRU segment: kind u8, segno u32.
  *
- * Response: u8 100 + tag; version 3: all of the request behind its tag; then 100 exists: u8. 101 nblocks: u32.
+ * Response: u8 tag; version 3: all of the request behind its tag; then 100 exists: u8. 101 nblocks: u32.
  * 102 getpage: 8192 bytes. 104 dbsize: i64. 105 SLRU segment: u32 blocks, their bytes.
  * 103 error: version 3: id and LSNs of the request; text, NUL.
  */
@@ -37,7 +37,8 @@ const BODY_SIZES = {
   dbsize: 4,
   'slru-segment': 5,
 };
-const RESPONSE_TAG_OFFSET = 100;
+/** By the tag of the request. */
+const RESPONSE_TAGS = [100, 101, 102, 104, 105];
 const ERROR_TAG = 103;
 const REQUEST_ID_SIZE = 8;
 const LSNS_SIZE = 16;
@@ -71,7 +72,7 @@ export function decodePagestreamRequest(bytes: Uint8Array, version: PagestreamVe
 /** What comes before the result in the answer to a request. */
 export function answerHeader(request: Uint8Array, version: PagestreamVersion): Uint8Array {
   const header = version === 3 ? Uint8Array.from(request) : new Uint8Array(1);
-  header[0] = RESPONSE_TAG_OFFSET + (request[0] ?? 0);
+  header[0] = RESPONSE_TAGS[request[0] ?? 0] ?? ERROR_TAG;
   return header;
 }
 

@@ -9,6 +9,7 @@ import {
 } from '@neon-snapshot/pq-proto';
 import { assertScope, type JwtClaims, type JwtVerifier } from '../access/jwt.ts';
 import { assertSafeAddress, type ListenAddress } from '../access/listen-address.ts';
+import type { BackupOptions } from '../backup/backup-members.ts';
 import { writeBackup } from '../backup/write-backup.ts';
 import type { ListeningService } from '../http/start-http-server.ts';
 import type { PageServer } from '../page-server/page-server.ts';
@@ -91,7 +92,8 @@ async function handle(command: PageCommand, context: CommandContext): Promise<Pq
     case 'basebackup':
     case 'fullbackup': {
       const lsn = await backupLsn(timeline, command.lsn, { isLeased, waitTimeoutMs, signal });
-      return { kind: 'copy-out', data: backup(command, { timeline, lsn, signal }) };
+      const prevLsn = prevLsnOf(command, timeline, lsn);
+      return { kind: 'copy-out', data: backup(command, { timeline, lsn, prevLsn, signal }) };
     }
   }
 }
@@ -125,11 +127,17 @@ function leaseReply(pageServer: PageServer, timeline: Timeline, lsn: Lsn): PqRep
 
 type BackupCommand = Extract<PageCommand, { readonly kind: 'basebackup' | 'fullbackup' }>;
 
+interface BackupPlace {
+  readonly timeline: Timeline;
+  readonly lsn: Lsn;
+  readonly prevLsn: BackupOptions['prevLsn'];
+  readonly signal: AbortSignal;
+}
+
 async function* backup(
   command: BackupCommand,
-  { timeline, lsn, signal }: { readonly timeline: Timeline; readonly lsn: Lsn; readonly signal: AbortSignal },
+  { timeline, lsn, prevLsn, signal }: BackupPlace,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const prevLsn = prevLsnOf(command, timeline, lsn);
   const reader = await timeline.readerAt(lsn, { signal });
   try {
     const full = command.kind === 'fullbackup';
