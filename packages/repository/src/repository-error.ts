@@ -57,7 +57,7 @@ export function ioError(
   return new RepositoryError({
     code: 'REPOSITORY_IO',
     operation,
-    message: `${operation} failed for ${path}: ${error instanceof Error ? error.message : error}`,
+    message: `${operation} failed for ${path}: ${reasonOf(error)}`,
     context: { path },
     cause: error,
   });
@@ -66,4 +66,22 @@ export function ioError(
 /** Has the error of a file operation this `code`? */
 export function hasErrno(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not',
+  EPERM: 'this user may not',
+  EROFS: 'the file system is mounted read-only',
+  ENOSPC: 'the file system is full',
+  EDQUOT: "this user's quota is used up",
+  ENOTDIR: 'a file stands where a directory would have to be',
+  EISDIR: 'a directory stands where a file would have to be',
+  ENOENT: 'it is not there',
+  EMFILE: 'this process has too many files open',
+};
+
+/** In words, where there are any: the message of Node is for programmers. */
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
 }

@@ -36,6 +36,15 @@ async function writeToml(lines: Readonly<Record<string, string>>): Promise<void>
   await writeFile(repositoryPaths(directory).configFile, text.join(''));
 }
 
+test('a file where the directory would have to be is said in words', async () => {
+  const file = join(directory, 'file');
+  await writeFile(file, '');
+  await expect(initRepository({ directory: file, config: CONFIG })).rejects.toMatchObject({
+    code: 'REPOSITORY_IO',
+    message: expect.stringContaining('a file stands where a directory would have to be'),
+  });
+});
+
 describe('init and open', () => {
   test('what init keeps is what open finds', async () => {
     const made = await initRepository({ directory, config: { ...CONFIG, plugins: ['@acme/neon-format-x'] } });
