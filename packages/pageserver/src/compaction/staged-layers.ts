@@ -6,6 +6,8 @@ import type { CompactionTarget } from './target.ts';
 export class StagedLayers {
   readonly #target: CompactionTarget;
   #waiting: StoredLayer[] = [];
+  #publishedCount = 0;
+  #publishedBytes = 0;
 
   constructor(target: CompactionTarget) {
     this.#target = target;
@@ -20,6 +22,14 @@ export class StagedLayers {
     return this.#waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
 
+  get publishedCount(): number {
+    return this.#publishedCount;
+  }
+
+  get publishedBytes(): number {
+    return this.#publishedBytes;
+  }
+
   async put(layer: BuiltLayer, options: CallOptions): Promise<void> {
     this.#waiting.push(await this.#target.putLayer(layer, options));
   }
@@ -27,6 +37,8 @@ export class StagedLayers {
   /** Publishes all that wait; gives the layers that are listed no more. */
   async publish(remove: readonly string[], options: CallOptions): Promise<readonly StoredLayer[]> {
     const removed = await this.#target.publish({ add: this.#waiting, remove }, options);
+    this.#publishedCount += this.#waiting.length;
+    this.#publishedBytes += this.waitingBytes;
     this.#waiting = [];
     return removed;
   }

@@ -2,6 +2,7 @@ import {
   formatGenerationSuffix,
   isNeonLayerError,
   lastSegment,
+  listIndexes,
   loadTimeline,
   parseLayerObjectName,
   timelinePrefix,
@@ -13,6 +14,8 @@ import { putDeletionNotes, readDeletionNotes } from './deletion-notes.ts';
 
 export interface DeleteLayersOptions extends CallOptions {
   readonly tenantId: string;
+  /** Notes of other timelines are left alone as long as these are there. */
+  readonly timelineId: string;
   readonly now: Date;
   /** How long an object stays after it was noted. */
   readonly graceMs: number;
@@ -26,6 +29,8 @@ export async function deleteNotedLayers(storage: Storage, options: DeleteLayersO
   let deleted = 0;
   for await (const { key, notedAt, timelineId, layers } of readDeletionNotes(storage, tenantId, { signal })) {
     if (notedAt.getTime() + graceMs > now.getTime()) continue;
+    if (timelineId !== options.timelineId && (await isThere(storage, { tenantId, timelineId, signal })))
+      continue;
     const listed = await listedObjects(storage, { tenantId, timelineId, signal });
     const prefix = timelinePrefix({ tenantId, shard: UNSHARDED }, timelineId);
     const objectKeys = layers.map((name) => `${prefix}${name}`).filter((each) => !listed.has(each));
@@ -65,6 +70,13 @@ export async function noteUnlistedLayers(storage: Storage, options: NoteUnlisted
   }
   if (layers.length > 0) await putDeletionNotes(storage, { ...options, layers });
   return layers.length;
+}
+
+async function isThere(
+  storage: Storage,
+  { tenantId, timelineId, signal }: CallOptions & { readonly tenantId: string; readonly timelineId: string },
+): Promise<boolean> {
+  return (await listIndexes(storage, { tenantId, shard: UNSHARDED }, timelineId, { signal })).length > 0;
 }
 
 /** Layer objects that the newest index lists; none where the timeline is gone. */

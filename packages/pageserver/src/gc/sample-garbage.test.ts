@@ -59,7 +59,13 @@ function optionsOf(target: MemoryTarget, changes: Partial<Parameters<typeof coll
 
 const assertHeld = async () => {};
 const deleteNoted = (target: MemoryTarget, now: Date) =>
-  deleteNotedLayers(target.storage, { tenantId: target.tenantId, now, graceMs: HOUR_MS, assertHeld });
+  deleteNotedLayers(target.storage, {
+    tenantId: target.tenantId,
+    timelineId: target.timelineId,
+    now,
+    graceMs: HOUR_MS,
+    assertHeld,
+  });
 
 async function layerObjects(storage: Storage, { timelineId }: MemoryTarget): Promise<number> {
   let count = 0;
@@ -227,6 +233,7 @@ describe.runIf(HAS_SAMPLES)(`deletion notes${SAMPLES_NOTE}`, () => {
     const lost = new Error('lost');
     const run = deleteNotedLayers(storage, {
       tenantId: target.tenantId,
+      timelineId: target.timelineId,
       now: NOW,
       graceMs: 0,
       assertHeld: () => Promise.reject(lost),
