@@ -13,7 +13,7 @@ export function timelineData(timeline: TimelineListing): { readonly [key: string
     shardCount: timeline.shardCount,
     generation: index?.generation ?? null,
     postgresMajor: index?.postgresMajor ?? null,
-    lsn: index === undefined ? null : formatLsn(index.diskConsistentLsn),
+    lsn: index === undefined ? null : formatLsn(index.endLsn),
     gcCutoffLsn: index === undefined ? null : formatLsn(index.gcCutoffLsn),
     ancestorTimelineId: index?.ancestorTimelineId ?? null,
     ancestorLsn: index?.ancestorTimelineId === undefined ? null : formatLsn(index.ancestorLsn),
@@ -31,7 +31,7 @@ export function timelineRow(timeline: TimelineListing): string[] {
     timeline.timelineId,
     timeline.state,
     index === undefined ? '-' : String(index.postgresMajor),
-    index === undefined ? '-' : formatLsn(index.diskConsistentLsn),
+    index === undefined ? '-' : formatLsn(index.endLsn),
     index === undefined ? '-' : String(index.layerCount),
     index === undefined ? '-' : formatBytes(index.layerBytes),
   ];

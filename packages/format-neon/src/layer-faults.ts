@@ -1,5 +1,6 @@
 import { FormatError, type FormatErrorCode } from '@neon-snapshot/format-core';
 import { isNeonLayerError, type NeonLayerErrorCode } from '@neon-snapshot/neon-layer';
+import { isTimelineError } from '@neon-snapshot/neon-timeline';
 import { isPostgresFormatError, type PostgresFormatErrorCode } from '@neon-snapshot/postgres';
 import { isRedoError, type RedoErrorCode } from '@neon-snapshot/wal-redo';
 
@@ -33,7 +34,7 @@ export function codeOfRedo(code: string | undefined): FormatErrorCode | undefine
   return Object.entries(REDO_CODES).find(([name]) => name === code)?.[1];
 }
 
-/** A fault of layers, index or Postgres' own structures as a `FormatError`; anything else as it is. */
+/** A fault of layers, index, raw WAL or Postgres' own structures as a `FormatError`; anything else as it is. */
 function toFormatError(error: unknown): unknown {
   if (isNeonLayerError(error)) {
     const { operation, message, context } = error;
@@ -43,6 +44,11 @@ function toFormatError(error: unknown): unknown {
   if (isPostgresFormatError(error)) {
     const code = POSTGRES_CODES[error.code] ?? 'FORMAT_INVALID';
     return new FormatError({ code, operation: error.operation, message: error.message, cause: error });
+  }
+  if (isTimelineError(error)) {
+    const { operation, message, context } = error;
+    const code = error.code === 'TIMELINE_TOO_LARGE' ? 'FORMAT_UNSUPPORTED' : 'FORMAT_INVALID';
+    return new FormatError({ code, operation, message, context, cause: error });
   }
   if (isRedoError(error)) {
     const { operation, message, context } = error;

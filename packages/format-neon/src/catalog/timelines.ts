@@ -7,6 +7,7 @@ import {
   type TenantShardId,
   timelinePrefix,
 } from '@neon-snapshot/neon-layer';
+import { readTailEnd } from '@neon-snapshot/neon-timeline';
 import type { Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { type CatalogOptions, listTenantShards, listTimelineIds } from './tenant-tree.ts';
@@ -34,8 +35,10 @@ export interface TimelineIndexFacts {
   /** Absent: from before generations. */
   readonly generation?: number;
   readonly postgresMajor: number;
-  /** The end of the timeline: the LSN of its newest snapshot, which all shards have reached. */
+  /** The end of the layers, which all shards have reached. */
   readonly diskConsistentLsn: Lsn;
+  /** The end of the timeline: the LSN of its newest snapshot, raw WAL behind the layers included. */
+  readonly endLsn: Lsn;
   /** Reads below it are refused: the greatest of the shards. */
   readonly gcCutoffLsn: Lsn;
   readonly ancestorTimelineId?: string;
@@ -87,6 +90,8 @@ interface TimelinePlace {
 interface NewestIndex {
   readonly index?: IndexPart;
   readonly generation?: number;
+  /** Where raw WAL goes on from the layers: its end. */
+  readonly tailEnd?: Lsn;
 }
 
 type ShardTimeline = TimelinePlace & NewestIndex;
@@ -122,7 +127,31 @@ async function readNewestIndex(
   const newest = objects.toSorted((a, b) => (b.generation ?? -1) - (a.generation ?? -1))[0];
   if (newest === undefined) return {};
   const index = await readIndex(storage, newest.key, options.signal);
-  return { index, ...(newest.generation === undefined ? {} : { generation: newest.generation }) };
+  const { generation } = newest;
+  const tailEnd = await tailEndOf(storage, { place, index, generation }, options);
+  return {
+    index,
+    ...(generation === undefined ? {} : { generation }),
+    ...(tailEnd === undefined ? {} : { tailEnd }),
+  };
+}
+
+/** Only timelines in one piece have raw WAL. */
+async function tailEndOf(
+  storage: Storage,
+  of: {
+    readonly place: TimelinePlace;
+    readonly index: IndexPart;
+    readonly generation: number | undefined;
+  },
+  { signal }: CatalogOptions,
+): Promise<Lsn | undefined> {
+  const { place, index, generation } = of;
+  const { tenantId, shard } = place.shard;
+  if (shard.count > 1) return undefined;
+  const { diskConsistentLsn, prevRecordLsn } = index.metadata;
+  const layers = { diskConsistentLsn, prevRecordLsn, generation };
+  return readTailEnd(storage, { tenantId, timelineId: place.timelineId, layers, signal });
 }
 
 function summarize(shards: readonly ShardTimeline[]): TimelineListing {
@@ -183,13 +212,14 @@ function stateOf(index: IndexPart): TimelineState {
 }
 
 function summarizeIndexes(shards: readonly [IndexedShard, ...IndexedShard[]]): TimelineIndexFacts {
-  const [{ index, generation }] = shards;
+  const [{ index, generation, tailEnd }] = shards;
   const { metadata } = index;
   const cutoffs = shards.map((shard) => shard.index.metadata.latestGcCutoffLsn).sort(compareLsns);
   return {
     ...(generation === undefined ? {} : { generation }),
     postgresMajor: metadata.postgresMajor,
     diskConsistentLsn: endOf(shards),
+    endLsn: tailEnd ?? endOf(shards),
     gcCutoffLsn: cutoffs.at(-1) ?? metadata.latestGcCutoffLsn,
     ...(metadata.ancestorTimelineId === undefined ? {} : { ancestorTimelineId: metadata.ancestorTimelineId }),
     ancestorLsn: metadata.ancestorLsn,

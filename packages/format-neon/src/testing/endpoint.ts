@@ -59,7 +59,7 @@ export async function exportEndpoint(
       await using server = await startPostgres({
         installation,
         dataDirectory,
-        settings: { max_wal_size: '10GB' },
+        settings: { max_wal_size: '10GB', wal_keep_size: '1GB' },
       });
       const result = await work(server);
       await server.stop('fast');

@@ -4,7 +4,9 @@ import {
   type VerifyCollector,
   type VerifyContext,
 } from '@neon-snapshot/format-core';
-import { openShardedView } from '@neon-snapshot/neon-layer';
+import { openShardedView, type RedoFunction, type TimelineReader } from '@neon-snapshot/neon-layer';
+import { openTimeline } from '@neon-snapshot/neon-timeline';
+import type { Storage } from '@neon-snapshot/storage-core';
 import type { ReadOptions } from '../options.ts';
 import { StockFallback } from '../stock/stock-fallback.ts';
 import { createCountedRedo } from './counted-redo.ts';
@@ -17,6 +19,8 @@ export interface TimelinePages {
   readonly shards: readonly ReadableTimeline[];
   readonly options: ReadOptions;
   readonly collector: VerifyCollector;
+  /** Whether the raw WAL behind the layers belongs to it. */
+  readonly readsTail: boolean;
 }
 
 /** Looks at every page of a timeline, of all its shards; where it is asked for, Postgres makes those from WAL too. */
@@ -31,15 +35,7 @@ export async function verifyTimelinePages(context: VerifyContext, pages: Timelin
   const comparison = stock === undefined ? undefined : new StockComparison(stock, collector);
   const redo = createCountedRedo({ postgresMajor, collector, fallback: fallback.redo, comparison });
   const { storage, signal, onProgress } = context;
-  const { lsn, stripeSize } = pages.options;
-  const view = await openShardedView(storage, {
-    shards: shards.map(({ tenant }) => tenant),
-    timelineId: first.timelineId,
-    lsn,
-    stripeSize,
-    redo: redo.redo,
-    signal,
-  });
+  const view = await openPages(storage, { ...pages, first, shards, redo: redo.redo, signal });
   try {
     await verifyPages(view, { redo, postgresMajor, collector, onProgress, signal });
     await comparison?.finish(signal);
@@ -47,6 +43,25 @@ export async function verifyTimelinePages(context: VerifyContext, pages: Timelin
     view.close();
   }
   if (fallback.recordCount > 0) collector.count('fallbackRecords', fallback.recordCount);
+}
+
+async function openPages(
+  storage: Storage,
+  of: TimelinePages & {
+    readonly first: ReadableTimeline;
+    readonly redo: RedoFunction;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<TimelineReader> {
+  const { first, shards, readsTail, redo, signal } = of;
+  const { timelineId, tenant, newest } = first;
+  const { lsn, stripeSize } = of.options;
+  if (shards.length > 1) {
+    const tenants = shards.map((shard) => shard.tenant);
+    return openShardedView(storage, { shards: tenants, timelineId, lsn, stripeSize, redo, signal });
+  }
+  const upTo = readsTail ? lsn : newest.content.metadata.diskConsistentLsn;
+  return openTimeline(storage, { tenant, timelineId, lsn, upTo, redo, signal });
 }
 
 /** Pages of a shard that cannot be read would all be missing. */

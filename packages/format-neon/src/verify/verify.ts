@@ -10,6 +10,7 @@ import { parseReadOptions, type ReadOptions } from '../options.ts';
 import { readTenantObjects, type StoredTimeline, type TenantObjects } from './tenant-objects.ts';
 import { verifyLayers } from './verify-layers.ts';
 import { type ReadableTimeline, verifyObjects } from './verify-objects.ts';
+import { verifyTail } from './verify-tail.ts';
 import { verifyTimelinePages } from './verify-timeline-pages.ts';
 
 /**
@@ -46,6 +47,15 @@ interface Verification {
 async function verifyDeeper(context: VerifyContext, verification: Verification): Promise<void> {
   const { level, storage, signal, onProgress, concurrency } = context;
   const { tenant, readable, collector, options } = verification;
+  const damagedTails = new Set<string>();
+  for (const timeline of readable) {
+    const hasWholeTail = await verifyTail(storage, timeline, {
+      collector,
+      readsRecords: level !== 'meta',
+      signal,
+    });
+    if (!hasWholeTail) damagedTails.add(timeline.timelineId);
+  }
   if (level === 'hash') {
     for (const timeline of readable) {
       const { postgresMajor } = timeline.newest.content.metadata;
@@ -62,10 +72,15 @@ async function verifyDeeper(context: VerifyContext, verification: Verification):
       });
     }
   }
-  if (level !== 'pages') return;
   for (const [timelineId, shards] of Map.groupBy(readable, (each) => each.timelineId)) {
     const isNamed = options.timelineId === undefined || options.timelineId === timelineId;
-    if (isNamed) await verifyTimelinePages(context, { shards, options, collector });
+    if (level === 'pages' && isNamed)
+      await verifyTimelinePages(context, {
+        shards,
+        options,
+        collector,
+        readsTail: !damagedTails.has(timelineId),
+      });
   }
 }
 
