@@ -1,6 +1,7 @@
 import { constants, deflateRawSync, zstdCompressSync } from 'node:zlib';
 import type { CompressionKind } from './compression.ts';
 import { compressLz4 } from './lz4-frame.ts';
+import { openZstdCompressContext, type ZstdCompressContext } from './zstd-context.ts';
 
 /** One piece of a stream that is compressed on its own. */
 export interface FrameJob {
@@ -17,6 +18,8 @@ export interface FrameJob {
  */
 export async function compressFrame({ kind, level, bytes, isLast }: FrameJob): Promise<Uint8Array> {
   if (kind === 'zstd') {
+    const frame = inContext(bytes, level);
+    if (frame !== undefined) return frame;
     const params = {
       [constants.ZSTD_c_checksumFlag]: 1,
       ...(level === undefined ? {} : { [constants.ZSTD_c_compressionLevel]: level }),
@@ -33,6 +36,21 @@ export async function compressFrame({ kind, level, bytes, isLast }: FrameJob): P
   const parts: Uint8Array[] = [];
   for await (const part of compressLz4(only(bytes))) parts.push(part);
   return owned(Buffer.concat(parts));
+}
+
+/** Of this thread; a stream has one level. */
+let context:
+  | { readonly level: number | undefined; readonly zstd: ZstdCompressContext | undefined }
+  | undefined;
+let output = new Uint8Array(0);
+
+function inContext(bytes: Uint8Array, level: number | undefined): Uint8Array | undefined {
+  if (context === undefined || context.level !== level) {
+    context = { level, zstd: openZstdCompressContext(level) };
+  }
+  if (output.length < boundOf(bytes.length)) output = new Uint8Array(boundOf(bytes.length));
+  const size = context.zstd?.run(bytes, output);
+  return size === undefined ? undefined : output.slice(0, size);
 }
 
 /** More than any of the three makes of so many bytes, so that there is one output buffer. */
