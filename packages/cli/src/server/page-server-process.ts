@@ -4,7 +4,6 @@ import path from 'node:path';
 import { PageServer } from '@neon-snapshot/pageserver';
 import {
   boundLogFile,
-  freePort,
   type PageServerState,
   removePageServerState,
   writePageServerState,
@@ -50,7 +49,7 @@ export async function openPageServerProcess(
   started.add(storage);
   const { pageServer, state } = await openPageServer(session, { repository, storage, ...options });
   started.add(pageServer);
-  const services = await listen(session, pageServer, await choosePorts(session));
+  const services = await listen(session, pageServer, portsOf(session));
   started.add(services);
   const whole = { ...state, host: services.host, pgPort: services.pgPort, httpPort: services.httpPort };
   await writePageServerState(repository.paths, whole);
@@ -130,13 +129,8 @@ async function openPageServer(
   }
 }
 
-async function choosePorts({
-  args,
-}: Session): Promise<{ readonly pgPort: number; readonly httpPort: number }> {
-  return {
-    pgPort: args.integer('pg_port') ?? (await freePort()),
-    httpPort: args.integer('http_port') ?? (await freePort()),
-  };
+function portsOf({ args }: Session): { readonly pgPort: number; readonly httpPort: number } {
+  return { pgPort: args.integer('pg_port') ?? 0, httpPort: args.integer('http_port') ?? 0 };
 }
 
 function untilEnd(session: Session, pageServer: PageServer): Promise<Error | undefined> {

@@ -1,4 +1,4 @@
-import { type PageServer, startHttpServer } from '@neon-snapshot/pageserver';
+import { type PageServer, startHttpServer, startPageService } from '@neon-snapshot/pageserver';
 import type { Session } from '../session.ts';
 
 /** The page service and the HTTP API of a page server. Dispose to close both. */
@@ -16,18 +16,37 @@ export async function listen(
   pageServer: PageServer,
   ports: { readonly pgPort: number; readonly httpPort: number },
 ): Promise<ListeningServices> {
-  const onError = (error: unknown, request: { readonly method: string; readonly path: string }) =>
+  const failed = (error: unknown, facts: Readonly<Record<string, unknown>>) =>
     session.output.event({
       time: new Date().toISOString(),
       kind: 'request-failed',
-      ...request,
+      ...facts,
       message: error instanceof Error ? error.message : String(error),
     });
-  const http = await startHttpServer({ pageServer, host: LOOPBACK, port: ports.httpPort, onError });
-  return {
+  const http = await startHttpServer({
+    pageServer,
     host: LOOPBACK,
-    pgPort: ports.pgPort,
-    httpPort: http.port,
-    [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
-  };
+    port: ports.httpPort,
+    onError: (error, request) => failed(error, request),
+  });
+  try {
+    const pages = await startPageService({
+      pageServer,
+      host: LOOPBACK,
+      port: ports.pgPort,
+      onError: (error) => failed(error, { service: 'pages' }),
+    });
+    return {
+      host: LOOPBACK,
+      pgPort: pages.port,
+      httpPort: http.port,
+      [Symbol.asyncDispose]: async () => {
+        await pages[Symbol.asyncDispose]();
+        await http[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await http[Symbol.asyncDispose]();
+    throw error;
+  }
 }

@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises';
+import pg from 'pg';
+
+/** Transactions of several clients, each of which numbers its own and remembers which were acknowledged. */
+export interface CommitLoad {
+  /** Ends with the server that it runs on, or by `stop`. */
+  readonly ended: Promise<void>;
+  /** Of each client: the number of its last acknowledged commit and when that was, oldest first. */
+  readonly acknowledged: readonly (readonly { readonly number: number; readonly at: number }[])[];
+  stop(): Promise<void>;
+}
+
+/** What the table holds of one client. */
+interface StoredCommits {
+  readonly count: number;
+  readonly last: number;
+}
+
+/** Connects with the password of the file that the connection string names, as libpq does. */
+export async function connect(connectionString: string): Promise<pg.Client> {
+  const url = new URL(connectionString);
+  const passfile = await readFile(url.searchParams.get('passfile') ?? '', 'utf8');
+  const user = decodeURIComponent(url.username);
+  const line = passfile.split('\n').find((each) => each.startsWith(`*:*:*:${user}:`));
+  const client = new pg.Client({
+    host: url.hostname,
+    port: Number(url.port),
+    user,
+    database: 'postgres',
+    password: line?.slice(`*:*:*:${user}:`.length),
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+export async function prepareLoad(connectionString: string): Promise<void> {
+  const client = await connect(connectionString);
+  try {
+    await client.query(`
+      CREATE TABLE commits (client int, number int, filler text, PRIMARY KEY (client, number));
+      CREATE TABLE counters (client int PRIMARY KEY, number int);
+      INSERT INTO counters SELECT generate_series(0, 15), 0`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Each client goes on behind what is stored of it. */
+export async function startLoad(connectionString: string, clientCount: number): Promise<CommitLoad> {
+  let isStopping = false;
+  const acknowledged = Array.from({ length: clientCount }, () => [] as { number: number; at: number }[]);
+  const clients = await Promise.all(
+    Array.from({ length: clientCount }, async (_, client) => ({
+      session: await connect(connectionString),
+      client,
+    })),
+  );
+  const ended = Promise.all(
+    clients.map(async ({ session, client }) => {
+      const { last } = await storedCommits(session, client);
+      for (let number = last + 1; !isStopping; number += 1) {
+        try {
+          await session.query('BEGIN');
+          await session.query('INSERT INTO commits VALUES ($1, $2, repeat(md5(random()::text), 10))', [
+            client,
+            number,
+          ]);
+          await session.query('UPDATE counters SET number = $2 WHERE client = $1', [client, number]);
+          await session.query('COMMIT');
+        } catch (error) {
+          // The server is gone, or is going (class 57): this one was not acknowledged.
+          if (error instanceof pg.DatabaseError && error.code?.startsWith('57') !== true) throw error;
+          break;
+        }
+        acknowledged[client]?.push({ number, at: performance.now() });
+      }
+      await session.end().catch(() => undefined);
+    }),
+  ).then(() => undefined);
+  return {
+    ended,
+    acknowledged,
+    stop: () => {
+      isStopping = true;
+      return ended;
+    },
+  };
+}
+
+/**
+ * What is wrong with the stored commits after a load, in words: acknowledged ones that are missing, holes, halves of transactions. Of
+ * those acknowledged after `before` (milliseconds of `performance.now`) any may be missing.
+ */
+export async function findLostCommits(
+  connectionString: string,
+  load: CommitLoad,
+  before = Number.POSITIVE_INFINITY,
+): Promise<string[]> {
+  const session = await connect(connectionString);
+  const problems: string[] = [];
+  if (load.acknowledged.some((commits) => commits.length === 0))
+    problems.push('a client had no commit at all');
+  for (const [client, commits] of load.acknowledged.entries()) {
+    const wanted = commits.filter(({ at }) => at <= before).at(-1)?.number ?? 0;
+    const { count, last } = await storedCommits(session, client);
+    const { rows } = await session.query<{ number: number }>(
+      'SELECT number FROM counters WHERE client = $1',
+      [client],
+    );
+    if (last < wanted)
+      problems.push(`client ${client}: commit ${wanted} was acknowledged, ${last} is the last`);
+    if (count !== last) problems.push(`client ${client}: ${count} commits up to ${last}`);
+    if (rows[0]?.number !== last)
+      problems.push(`client ${client}: its counter is ${rows[0]?.number}, not ${last}`);
+  }
+  await session.end();
+  return problems;
+}
+
+async function storedCommits(session: pg.Client, client: number): Promise<StoredCommits> {
+  const { rows } = await session.query<{ count: string; last: number | null }>(
+    'SELECT count(*) AS count, max(number) AS last FROM commits WHERE client = $1',
+    [client],
+  );
+  return { count: Number(rows[0]?.count), last: rows[0]?.last ?? 0 };
+}
