@@ -2,6 +2,7 @@ import { isPageServerError, PageServerError, type PageServerErrorCode } from '..
 
 const STATUS: Partial<Record<PageServerErrorCode, number>> = {
   PAGESERVER_NOT_FOUND: 404,
+  PAGESERVER_EXISTS: 409,
   PAGESERVER_INVALID_ARGUMENT: 400,
   PAGESERVER_LSN_OUT_OF_RANGE: 406,
   PAGESERVER_UNAUTHORIZED: 401,

@@ -5,6 +5,7 @@ import { assertScope, type JwtVerifier, unauthorized } from '../access/jwt.ts';
 import { assertSafeAddress, type ListenAddress } from '../access/listen-address.ts';
 import type { PageServer } from '../page-server/page-server.ts';
 import { PageServerError } from '../page-server-error.ts';
+import { branchRoutes } from './branch-routes.ts';
 import { badRequest, httpStatusOf } from './http-errors.ts';
 import { readRoutes } from './read-routes.ts';
 import { type HttpAnswer, matchRoute, type Route } from './router.ts';
@@ -31,7 +32,7 @@ const HEADERS_TIMEOUT_MS = 30_000;
 export async function startHttpServer(options: StartHttpServerOptions): Promise<ListeningService> {
   assertSafeAddress(options);
   const { pageServer } = options;
-  const routes = [...tenantRoutes(pageServer), ...timelineRoutes(pageServer), ...readRoutes(pageServer)];
+  const routes = [tenantRoutes, timelineRoutes, branchRoutes, readRoutes].flatMap((make) => make(pageServer));
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS }, (request, response) => {
     void answer({ routes, options, request, response });
   });
