@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { isFormatError, type SnapshotReader } from '@neon-snapshot/format-core';
 import { loadTimeline } from '@neon-snapshot/neon-layer';
-import { isRepositoryError } from '@neon-snapshot/repository';
-import { type S3TestServer, startS3TestServer } from '@neon-snapshot/s3-test-server';
+import { acquireLease, isRepositoryError } from '@neon-snapshot/repository';
 import { createMemoryStorage, type Storage } from '@neon-snapshot/storage-core';
 import { openS3Storage } from '@neon-snapshot/storage-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listTenantIds } from './catalog/timelines.ts';
 import { keysOf, readFiles, TENANT, write } from './testing/made-up-runs.ts';
 import { type MadeUpSnapshot, makeSnapshot } from './testing/made-up-snapshot.ts';
+import { openBucket, S3_KEYS, S3_SERVERS, type S3Bucket } from './testing/s3-servers.ts';
 
 /** What two writers at once may say of themselves. */
 const NAMED = { tenant_id: TENANT };
@@ -121,35 +120,45 @@ function slowly(reader: SnapshotReader, until: () => Promise<unknown> | undefine
   };
 }
 
-const KEYS = { accessKeyId: 'TESTKEY', secretAccessKey: 'TESTSECRET' };
-const REAL_SERVERS = (process.env.NEON_TEST_S3_SERVERS ?? '').split(' ').filter((entry) => entry !== '');
-
-describe.each(['s3-test-server', ...REAL_SERVERS])('two writers at the same moment on %s', (name) => {
+describe.each(S3_SERVERS)('two writers at the same moment on %s', (name) => {
   const bucket = `neon-${randomUUID()}`;
-  let server: S3TestServer | undefined;
-  let endpoint = name.slice(name.indexOf('=') + 1);
+  let server: S3Bucket;
   beforeAll(async () => {
-    if (name !== 's3-test-server') return createBucket(endpoint, bucket);
-    server = await startS3TestServer({ buckets: [bucket] });
-    endpoint = server.endpoint;
+    server = await openBucket(name, bucket);
   });
-  afterAll(() => server?.[Symbol.asyncDispose]());
+  afterAll(() => server[Symbol.asyncDispose]());
+  const open = () => {
+    const { endpoint } = server;
+    return openS3Storage({ bucket, prefix: `race-${randomUUID()}`, endpoint, credentials: S3_KEYS });
+  };
 
-  test('in 20 races: exactly one wins, and what it wrote is whole', { timeout: 120_000 }, async () => {
+  test('in 20 races: exactly one wins, and what it wrote is whole', { timeout: 240_000 }, async () => {
     const snapshot = makeSnapshot();
     for (let nth = 0; nth < 20; nth += 1) {
-      const options = { bucket, prefix: `race-${randomUUID()}`, endpoint, credentials: KEYS };
-      await using storage = await openS3Storage(options);
+      await using storage = await open();
       await race(storage, snapshot, nth % 2 === 0 ? NAMED : ANY);
       const found = await readFiles(storage);
       for (const [path, bytes] of snapshot.files)
         expect(Buffer.compare(found.get(path) ?? new Uint8Array(1), bytes), path).toBe(0);
     }
   });
-});
 
-async function createBucket(endpoint: string, bucket: string): Promise<void> {
-  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: KEYS });
-  await client.send(new CreateBucketCommand({ Bucket: bucket }));
-  client.destroy();
-}
+  test('in 20 races of five for a lease: exactly one holds it', { timeout: 120_000 }, async () => {
+    for (let nth = 0; nth < 20; nth += 1) {
+      await using storage = await open();
+      const request = { storage, directory: `neon-snapshot/${TENANT}`, command: 'neon init' };
+      const takeOver = nth % 2 === 1;
+      const racers = Array.from({ length: 5 }, () => acquireLease({ ...request, takeOver }));
+      const outcomes = await Promise.allSettled(racers);
+      const held = outcomes.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+      const refused = outcomes.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
+      const valid = await Promise.allSettled(held.map((lease) => lease.assertHeld()));
+      expect(
+        valid.filter(({ status }) => status === 'fulfilled'),
+        `race ${nth}`,
+      ).toHaveLength(1);
+      expect(refused.every((reason) => isRepositoryError(reason, 'REPOSITORY_LEASE_HELD'))).toBe(true);
+      await Promise.all(held.map((lease) => lease.release()));
+    }
+  });
+});

@@ -36,6 +36,10 @@ export interface SamplePhase {
 
 export interface SampleDatabase {
   readonly tables: Readonly<Record<string, { readonly rows: number; readonly md5: string }>>;
+  /** `public.s1=72,…`: last values, `-` before the first. */
+  readonly sequences: string;
+  /** Pages of large objects, and the md5 of what they hold where there are any. */
+  readonly largeObjects: string;
   /** Names, comma-separated. */
   readonly preparedTransactions: string;
 }
