@@ -1,17 +1,22 @@
 import { join } from 'node:path';
 import { loadTimeline, type TimelineSource } from '@neon-snapshot/neon-layer';
 import { isRepositoryError } from '@neon-snapshot/repository';
+import type { Storage } from '@neon-snapshot/storage-core';
+import { finishDeletions } from '../branches/delete-branch.ts';
 import { LayerCache } from '../cache/layer-cache.ts';
 import { LsnLeases } from '../leases/lsn-leases.ts';
+import { TimelineMaintenance } from '../maintenance/timeline-maintenance.ts';
 import { PageServerError } from '../page-server-error.ts';
 import { createWriteGuard, fencedError, type WriteGuard } from '../push/write-guard.ts';
 import { WalReceivers } from '../receiver/wal-receivers.ts';
 import { MemoryBudget } from '../timeline/memory-budget.ts';
 import { Timeline } from '../timeline/timeline.ts';
 import type { TimelineServices } from '../timeline/timeline-services.ts';
+import type { CallOptions } from '../timeline/timeline-types.ts';
 import type { PageServerEvent } from './events.ts';
 import { inParallel } from './in-parallel.ts';
 import { loadTimelines } from './load-timelines.ts';
+import { MaintenanceLoop } from './maintenance-loop.ts';
 import { type PageServerConfig, type PageServerOptions, resolvePageServerConfig } from './options.ts';
 import { systemClock } from './system-clock.ts';
 import type { WalSource, WalSourceState } from './wal-source.ts';
@@ -29,6 +34,7 @@ export class PageServer implements AsyncDisposable {
   readonly #services: TimelineServices;
   readonly #timelines = new Map<string, Timeline>();
   readonly #receivers: WalReceivers;
+  readonly #maintenance = new Map<string, MaintenanceLoop>();
   readonly #ended = new AbortController();
   #closing: Promise<void> | undefined;
 
@@ -100,6 +106,30 @@ export class PageServer implements AsyncDisposable {
     return this.#ended.signal;
   }
 
+  /** Where the tenant lies. */
+  get bucket(): Storage {
+    return this.#options.storage;
+  }
+
+  /** Renews the lease at the storage: good for whatever is put next. Throws `PAGESERVER_FENCED`. */
+  assertHeld({ signal = this.#ended.signal }: CallOptions = {}): Promise<void> {
+    return this.#services.guard.assertHeld(signal);
+  }
+
+  /** LSNs that garbage collection leaves alone besides those of snapshots. */
+  leased(): ReturnType<LsnLeases['pinned']> {
+    return this.leases.pinned();
+  }
+
+  /** Compaction and garbage collection of a timeline, for metrics and on demand. */
+  maintenance(timelineId: string): TimelineMaintenance | undefined {
+    return this.#maintenance.get(timelineId)?.maintenance;
+  }
+
+  now(): Date {
+    return this.#services.clock.now();
+  }
+
   /** The local layer cache and the memory budget, for metrics. */
   get resources(): {
     readonly cache: LayerCache['facts'];
@@ -130,7 +160,7 @@ export class PageServer implements AsyncDisposable {
     const timeline = await this.#openTimeline(loaded);
     await timeline.takeOver({ signal });
     await this.#services.guard.verify(this.#ended.signal);
-    await timeline.start();
+    await this.#start(timeline);
     return timeline;
   }
 
@@ -138,6 +168,8 @@ export class PageServer implements AsyncDisposable {
   async removeTimeline(timelineId: string): Promise<void> {
     const timeline = this.timeline(timelineId);
     await this.#receivers.remove(timelineId);
+    await this.#maintenance.get(timelineId)?.stop();
+    this.#maintenance.delete(timelineId);
     this.#timelines.delete(timelineId);
     await timeline.close({ push: false, signal: this.#ended.signal });
   }
@@ -170,6 +202,7 @@ export class PageServer implements AsyncDisposable {
 
   async #load(): Promise<void> {
     const { storage, tenantId, signal } = this.#options;
+    await finishDeletions(this, { signal });
     const loaded = await loadTimelines(storage, { tenantId, signal });
     if (loaded.length === 0) throw noTenant(tenantId, storage.url);
     const opening = new Map<string, Promise<Timeline>>();
@@ -186,7 +219,7 @@ export class PageServer implements AsyncDisposable {
     await inParallel(timelines, TIMELINES_AT_ONCE, (timeline) => timeline.takeOver({ signal }));
     // Nothing is taken before it is sure that no earlier owner's index counts any more.
     await this.#services.guard.verify(this.#ended.signal);
-    for (const timeline of timelines) await timeline.start();
+    for (const timeline of timelines) await this.#start(timeline);
     await this.#receivers.start(timelines);
   }
 
@@ -198,9 +231,32 @@ export class PageServer implements AsyncDisposable {
     return timeline;
   }
 
+  async #start(timeline: Timeline): Promise<void> {
+    await timeline.start();
+    const { guard, config, clock, emit } = this.#services;
+    const { pitrIntervalMs, gcGraceMs } = config;
+    const { timelineId } = timeline;
+    const maintenance = new TimelineMaintenance(timeline, {
+      bucket: this.bucket,
+      generation: guard.generation,
+      assertHeld: (call) => this.assertHeld(call),
+      leased: () => this.leased(),
+      now: () => clock.now(),
+      pitrIntervalMs,
+      gcGraceMs,
+      onDone: (done) => emit({ kind: 'maintenance', timelineId, ...done }),
+    });
+    this.#maintenance.set(timelineId, new MaintenanceLoop({ timelineId, maintenance, clock, emit }));
+  }
+
+  async #stopMaintenance(): Promise<void> {
+    await Promise.all([...this.#maintenance.values()].map((loop) => loop.stop()));
+  }
+
   async #close(timeoutMs: number): Promise<void> {
     const { cache, clock } = this.#services;
     await this.#receivers.stopAll();
+    await this.#stopMaintenance();
     const giveUp = new AbortController();
     const timeUp = new AbortController();
     void clock.sleep(timeoutMs, timeUp.signal).then(() => giveUp.abort(tooLate(timeoutMs)));
@@ -220,6 +276,7 @@ export class PageServer implements AsyncDisposable {
     this.#ended.abort(error);
     this.#emit({ kind: 'fenced', message: error.message });
     void this.#receivers.stopAll();
+    void this.#stopMaintenance();
     for (const timeline of this.timelines()) timeline.fence(error);
   }
 
