@@ -47,7 +47,7 @@ export async function sendReply(channel: FrameChannel, reply: PqReply, signal: A
   }
 }
 
-export function sendCommandComplete(channel: FrameChannel, tag: string): void {
+function sendCommandComplete(channel: FrameChannel, tag: string): void {
   channel.write(BACKEND.CommandComplete, new BodyWriter().cstring(tag).finish());
 }
 
