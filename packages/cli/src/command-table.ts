@@ -67,6 +67,27 @@ const EXPORT: OptionTable = {
   ...TRANSFER_OPTIONS,
 };
 
+const SNAPSHOT_COPY: OptionTable = {
+  from: { type: 'string', describe: 'URL or path of the snapshot, or postgresql://… of a running server' },
+  from_format: { type: 'string', describe: 'how it is packed [told from what lies there]' },
+  to: { type: 'string', describe: 'URL or path where it is written' },
+  to_format: { type: 'string', describe: 'how it is packed there: pgdata, basebackup, neon, or a plugin' },
+  consistent: { type: 'boolean', describe: 'apply the WAL of a base backup first, in a scratch copy' },
+  ...TIMELINE_OPTIONS,
+  lsn: { type: 'string', describe: 'LSN to read a timeline at [its end]' },
+  time: { type: 'string', describe: 'time to read a timeline at, e.g. 2026-11-22T09:00:55Z' },
+  recover: RECOVER,
+  ...LIVE_OPTIONS,
+  tablespace_mapping: { type: 'list', describe: 'OLD=NEW directory of a tablespace' },
+  ignore_page_errors: {
+    type: 'boolean',
+    describe: 'copy pages with a wrong checksum too, with a warning each',
+  },
+  allow_loss: { type: 'boolean', describe: 'copy although the target format cannot hold everything' },
+  ...TRANSFER_OPTIONS,
+  format_option: { type: 'list', describe: 'NAME=VALUE for the target format, e.g. compression=zstd:1' },
+};
+
 const VERIFY: OptionTable = {
   level: {
     type: 'string',
@@ -146,6 +167,16 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'neon snapshot verify --snapshot_path=/srv/restored --level=restore',
     ],
     load: () => import('./commands/snapshot-verify.ts'),
+  },
+  {
+    path: 'snapshot copy',
+    summary: 'one snapshot from any store and format to any other, or from a running server',
+    options: SNAPSHOT_COPY,
+    examples: [
+      'neon snapshot copy --from=/var/lib/postgresql/17/main --to=s3://backups/monday --to_format=basebackup',
+      'neon snapshot copy --from=postgresql://backup@db.example/ --to=/srv/standby --to_format=pgdata',
+    ],
+    load: () => import('./commands/snapshot-copy.ts'),
   },
   {
     path: 'snapshot diff',
@@ -279,7 +310,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   endpoint: 'Postgres servers on a branch: create, start, stop, list, psql',
   branch: 'branches: create, list, delete',
-  snapshot: 'snapshots: create, ls, show, verify, diff, rm',
+  snapshot: 'snapshots: create, ls, show, copy, verify, diff, rm',
   wal: 'write-ahead log: show',
   storage: 'object stores: ls, cp, rm, check, config, flush',
   plugins: 'plugins: list',

@@ -2,7 +2,7 @@ import type { FormatPlugin, LiveReadContext, ReadContext, SnapshotReader } from 
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError } from './cli-error.ts';
 import { loadFormat, openLocation, type Session } from './session.ts';
-import { sourceFormat } from './source-format.ts';
+import { detectFormat } from './source-format.ts';
 
 /** Where a snapshot is read: in a storage, or from a running server. */
 export type SourcePlace = { readonly storage: Storage } | { readonly server: string };
@@ -13,12 +13,19 @@ export interface OpenSourcePlace extends AsyncDisposable {
   readonly format: FormatPlugin;
 }
 
-/** Opens what `--snapshot_path` names: a storage URL, a path, or a server by its URL or connection string. */
-export async function openSourcePlace(session: Session, text: string): Promise<OpenSourcePlace> {
+/**
+ * Opens what `--snapshot_path` names, or another flag: a storage URL, a path, or a server by its URL or connection string.
+ * `formatFlag` names the flag that may say the format.
+ */
+export async function openSourcePlace(
+  session: Session,
+  text: string,
+  { formatFlag }: { readonly formatFlag: string } = { formatFlag: 'snapshot_format' },
+): Promise<OpenSourcePlace> {
   const name = liveFormatName(session, text);
+  const named = session.args.string(formatFlag);
   if (name !== undefined) {
-    const asked = session.args.string('snapshot_format') ?? name;
-    const format = await loadFormat(session, asked);
+    const format = await loadFormat(session, named ?? name);
     return { place: { server: text }, format, async [Symbol.asyncDispose]() {} };
   }
   const storage = await openLocation(session, text, { role: 'snapshot', access: 'read' });
@@ -26,7 +33,12 @@ export async function openSourcePlace(session: Session, text: string): Promise<O
   try {
     return {
       place: { storage },
-      format: await sourceFormat(session, storage),
+      format:
+        named === undefined
+          ? await detectFormat(session, storage, {
+              hint: `check the path, or name the format with --${formatFlag}`,
+            })
+          : await loadFormat(session, named),
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {
