@@ -7,7 +7,7 @@ import type { TailChunk, TailPlace } from './tail-chunk.ts';
 import { listTail, putTailChunk, readChunk, type TailRequest } from './tail-objects.ts';
 
 /** A longer tail is refused: it is held in memory. */
-export const TAIL_BYTES_MAX: number = 2 * 1024 * 1024 * 1024;
+const TAIL_BYTES_MAX = 2 * 1024 * 1024 * 1024;
 const GETS_MAX = 8;
 /** Each time a chunk had gone between listing and reading. */
 const LISTINGS_MAX = 20;

@@ -5,7 +5,7 @@ import { type LayersEnd, selectTail } from './select-tail.ts';
 import { parseTailChunk, type TailChunk, type TailPlace, tailChunk, tailPrefix } from './tail-chunk.ts';
 
 /** A larger chunk is neither put nor read. */
-export const TAIL_CHUNK_BYTES_MAX: number = 1024 * 1024 * 1024;
+const TAIL_CHUNK_BYTES_MAX = 1024 * 1024 * 1024;
 
 export interface TailRequest extends TailPlace {
   readonly signal?: AbortSignal | undefined;

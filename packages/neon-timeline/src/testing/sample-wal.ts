@@ -42,7 +42,7 @@ export function sampleWal(name: string): WalStream {
 }
 
 /** Whole segments of 16 MiB, cut where their WAL ends. */
-export function walStream(of: {
+function walStream(of: {
   readonly major: number;
   readonly start: Lsn;
   readonly bytes: Uint8Array;
