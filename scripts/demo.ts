@@ -1,6 +1,7 @@
 // `npm start`: the main job once, on real programs. A cluster with data → Neon layers on file storage → a data directory
-// → stock Postgres, and the row checksums of both.
-import { execFileSync } from 'node:child_process';
+// → stock Postgres, and the row checksums of both; then a page server on that storage and a Postgres on it, which stay.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -16,14 +17,23 @@ import {
 const MAJOR = 17;
 const ROWS = 200_000;
 const NEON = path.resolve('packages/cli/bin/neon.cjs');
+const RUN = 'npm run -s neon --';
 
 const directory = await mkdtemp(path.join(tmpdir(), 'neon-demo-'));
+// In CI nobody looks at what stays.
+let isKept = process.env.CI !== 'true';
 try {
   // The unprivileged user that Postgres runs as must be able to pass through.
   await chmod(directory, 0o755);
   await demo(await findPostgres({ major: MAJOR }));
+} catch (error) {
+  isKept = false;
+  throw error;
 } finally {
-  await rm(directory, { recursive: true, force: true });
+  if (!isKept) {
+    if (existsSync(path.join(directory, '.neon'))) neon('stop', '-D', directory);
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 async function demo(installation: PostgresInstallation): Promise<void> {
@@ -49,7 +59,27 @@ async function demo(installation: PostgresInstallation): Promise<void> {
   neon('export', '-D', directory, `--snapshot_path=${restored}`, '--snapshot_format=pgdata');
 
   step('stock Postgres on the exported directory');
-  await using server = await startPostgres({ installation, dataDirectory: restored });
+  await compareWith(before, { installation, dataDirectory: restored });
+
+  step('neon start: a page server on that storage, and a Postgres on it');
+  neon('start', '-D', directory);
+  const count = queryEndpoint('SELECT count(*) FROM orders');
+  if (count !== undefined && count !== String(ROWS)) throw new Error(`the endpoint has ${count} orders`);
+  console.log(`
+Both run on. Every change goes to ${bucket} within a second.
+  look     ${RUN} status -D ${directory}
+  connect  psql '${connectionString()}'
+  lose it  kill -9 both, rm -rf ${directory}/.neon, then ${RUN} start -D ${directory} --storage_dest=${bucket}
+  stop     ${RUN} stop -D ${directory} && rm -rf ${directory}`);
+}
+
+type Checksums = Awaited<ReturnType<typeof tableChecksums>>;
+
+async function compareWith(
+  before: Checksums,
+  place: { readonly installation: PostgresInstallation; readonly dataDirectory: string },
+): Promise<void> {
+  await using server = await startPostgres(place);
   const after = await tableChecksums(server);
   const [row] = await server.query('SELECT count(*) AS n, sum(amount) AS s FROM orders');
   console.log(`  orders: ${row?.n} rows, sum ${row?.s}`);
@@ -57,13 +87,26 @@ async function demo(installation: PostgresInstallation): Promise<void> {
     console.log(`  ${name}: ${checksum} before, ${after.postgres?.tables[name]} after`);
   }
   if (!isDeepStrictEqual(before, after)) throw new Error('the checksums differ');
-  console.log('\nEvery row checksum is equal. Next: npm run -s neon -- --help');
+  console.log('  Every row checksum is equal.');
 }
 
-async function fill(
-  installation: PostgresInstallation,
-  dataDirectory: string,
-): ReturnType<typeof tableChecksums> {
+function connectionString(): string {
+  const text = execFileSync(process.execPath, [NEON, 'status', '-D', directory, '--json'], {
+    encoding: 'utf8',
+  });
+  const status = JSON.parse(text) as { readonly endpoints: readonly { readonly connectionString: string }[] };
+  return status.endpoints[0]?.connectionString ?? '';
+}
+
+/** Undefined where this machine has no psql. */
+function queryEndpoint(sql: string): string | undefined {
+  const answer = spawnSync('psql', ['-X', '-A', '-t', '-c', sql, connectionString()], { encoding: 'utf8' });
+  if (answer.error !== undefined) return undefined;
+  if (answer.status !== 0) throw new Error(answer.stderr);
+  return answer.stdout.trim();
+}
+
+async function fill(installation: PostgresInstallation, dataDirectory: string): Promise<Checksums> {
   await using server = await startPostgres({ installation, dataDirectory, settings: { fsync: 'off' } });
   await server.query(`
     CREATE TABLE customers (id int PRIMARY KEY, name text, tags text[]);

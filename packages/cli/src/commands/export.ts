@@ -6,6 +6,7 @@ import type { CommandResult } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT, STORAGE_DEST_FORMAT } from '../plugins.ts';
 import { timelineOf } from '../repository.ts';
 import { assertSeparatePlaces } from '../separate-places.ts';
+import { pushWhatRuns } from '../server/push-what-runs.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { type TransferOutcome, transferSnapshot } from '../transfer.ts';
 import { assertWritable } from '../writable-directory.ts';
@@ -17,6 +18,7 @@ export async function run(session: Session): Promise<CommandResult> {
   const format = await loadFormat(session, args.string('snapshot_format') ?? DATA_DIRECTORY_FORMAT);
   const neon = await loadFormat(session, STORAGE_DEST_FORMAT);
   const timeline = await timelineOf(session);
+  await pushWhatRuns(session, timeline);
   await using source = await openLocation(session, timeline.storageDest, { role: 'storage', access: 'read' });
   await using destination = await openLocation(session, path, {
     role: 'snapshot',

@@ -1,5 +1,8 @@
-import { formatLsn } from '@neon-snapshot/postgres';
+import { firstReadableLsn, loadTimeline, UNSHARDED } from '@neon-snapshot/neon-layer';
+import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import { openRefs } from '@neon-snapshot/repository';
+import type { Storage } from '@neon-snapshot/storage-core';
+import { CliError } from '../cli-error.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { requiredRepository } from '../repository.ts';
 import { openStorageOf, resolveBranch } from '../server/branches.ts';
@@ -16,6 +19,12 @@ export async function run(session: Session): Promise<CommandResult> {
   await using storage = await openStorageOf(session, config, 'write');
   const refs = openRefs({ storage, tenantId: config.tenant_id });
   const made = await refs.snapshots.create(name, { timelineId, lsn }, { signal });
+  try {
+    await assertKept(storage, { tenantId: config.tenant_id, timelineId, lsn, signal });
+  } catch (error) {
+    await refs.snapshots.remove(name).catch(() => undefined);
+    throw error;
+  }
   return {
     command: 'snapshot create',
     lines: [
@@ -24,4 +33,26 @@ export async function run(session: Session): Promise<CommandResult> {
     ],
     data: { name, timelineId, lsn: formatLsn(lsn), createdAt: made.createdAt.toISOString() },
   };
+}
+
+/** Garbage collection that looked at the names before this one was there may have gone past it. */
+async function assertKept(
+  storage: Storage,
+  point: {
+    readonly tenantId: string;
+    readonly timelineId: string;
+    readonly lsn: Lsn;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { tenantId, timelineId, lsn, signal } = point;
+  const tenant = { tenantId, shard: UNSHARDED };
+  const first = firstReadableLsn(await loadTimeline(storage, { tenant, timelineId, signal }));
+  if (first <= lsn) return;
+  throw new CliError(
+    'CLI_LSN_COLLECTED',
+    'snapshot create',
+    `${formatLsn(lsn)} of timeline ${timelineId} is not readable any more; the first that is: ${formatLsn(first)}`,
+    { timelineId, lsn: formatLsn(lsn), firstReadable: formatLsn(first) },
+  );
 }

@@ -4,11 +4,22 @@ import {
   readTimelineDetail,
   timelinePath,
 } from '@neon-snapshot/pageserver-runner';
-import { type Lsn, parseLsn } from '@neon-snapshot/postgres';
+import { formatLsn, type Lsn, parseLsn } from '@neon-snapshot/postgres';
 import type { RepositoryConfig } from '@neon-snapshot/repository';
+import type { ParsedArguments } from '../arguments.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { Session } from '../session.ts';
 import { listTimelinesOf, runningPageServer } from './branches.ts';
+
+/** Where a branch leaves its parent, in the words of the HTTP API: at `--lsn`, as of `--time`, else at the end. */
+export function branchStart(args: ParsedArguments): {
+  readonly ancestor_start_lsn?: string;
+  readonly ancestor_start_time?: string;
+} {
+  const { lsn, time } = assertOnePoint(args);
+  if (lsn !== undefined) return { ancestor_start_lsn: formatLsn(parseLsnOption(lsn)) };
+  return time === undefined ? {} : { ancestor_start_time: time };
+}
 
 /** The LSN that `--lsn` or `--time` names, else the end of the timeline, which is then in storage as layers. */
 export async function pointInTimeline(
@@ -17,8 +28,7 @@ export async function pointInTimeline(
   timelineId: string,
 ): Promise<Lsn> {
   const { args, signal } = session;
-  const [lsn, time] = [args.string('lsn'), args.string('time')];
-  if (lsn !== undefined && time !== undefined) throw usageError('give --lsn or --time, not both');
+  const { lsn, time } = assertOnePoint(args);
   if (lsn !== undefined) return parseLsnOption(lsn);
   const timeline = { tenantId: config.tenant_id, timelineId };
   const running = await runningPageServer(session);
@@ -32,6 +42,15 @@ export async function pointInTimeline(
   await pushTimeline(running, timeline, { what: 'layers', signal });
   const { last_record_lsn: end } = await readTimelineDetail(running, timeline, signal);
   return parseLsn(String(end));
+}
+
+function assertOnePoint(args: ParsedArguments): {
+  readonly lsn: string | undefined;
+  readonly time: string | undefined;
+} {
+  const [lsn, time] = [args.string('lsn'), args.string('time')];
+  if (lsn !== undefined && time !== undefined) throw usageError('give --lsn or --time, not both');
+  return { lsn, time };
 }
 
 function parseLsnOption(text: string): Lsn {
