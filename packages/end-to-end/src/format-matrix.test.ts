@@ -1,3 +1,4 @@
+import { plugin as basebackup } from '@neon-snapshot/format-basebackup';
 import { describeFormatMatrix } from '@neon-snapshot/format-conformance';
 import { plugin as neon } from '@neon-snapshot/format-neon';
 import { plugin as pgdata } from '@neon-snapshot/format-pgdata';
@@ -7,6 +8,7 @@ const open = async () => ({ storage: createMemoryStorage(), cleanup: async () =>
 
 describeFormatMatrix([
   { name: 'pgdata', plugin: pgdata, open },
+  { name: 'basebackup', plugin: basebackup, open },
   {
     name: 'neon',
     plugin: neon,
