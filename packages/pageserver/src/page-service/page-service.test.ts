@@ -138,12 +138,17 @@ describe.runIf(HAS_SAMPLES).each(['pg16', 'pg17'])(`pages of %s${SAMPLES_NOTE}`,
       encodeRequest({ ...head, tag: 1, body: relBody({ ...nowhere, forkNum: 2 }) }),
       encodeRequest({ ...head, tag: 2, body: relBody(nowhere, 0) }),
       encodeRequest({ ...head, tag: 2, body: relBody(catalog, 1_000_000) }),
+      encodeRequest({ ...head, tag: 2, body: relBody({ ...nowhere, forkNum: 1 }, 0) }),
+      encodeRequest({ ...head, tag: 3, body: Buffer.from([0, 0, 0, 77]) }),
+      encodeRequest({ ...head, tag: 0, body: relBody({ ...nowhere, relNode: 0 }) }),
     ]);
-    const [segment, noSegment, exists, noSize, noFork, noPage, behindEnd] = answers;
+    const [segment, noSegment, exists, noSize, noFork, noPage, behindEnd, forkPage, noDatabase, noNumber] =
+      answers;
     expect(segment?.[0]).toBe(105);
     expect(segment?.length).toBe(1 + 4 + 8192 * (segment?.readUInt32BE(1) ?? 0));
     const readError = Buffer.from('\x67Read error\0', 'latin1');
-    expect([noSegment, noSize, noPage]).toEqual([readError, readError, readError]);
+    for (const answer of [noSegment, noSize, noPage, noDatabase, noNumber]) expect(answer).toEqual(readError);
+    expect(forkPage).toEqual(behindEnd);
     expect(exists).toEqual(Buffer.from([100, 0]));
     expect(noFork).toEqual(Buffer.from([101, 0, 0, 0, 0]));
     expect(behindEnd).toEqual(Buffer.concat([Buffer.from([102]), Buffer.alloc(8192)]));

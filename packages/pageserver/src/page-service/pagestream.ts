@@ -1,4 +1,5 @@
-import type { Lsn } from '@neon-snapshot/postgres';
+import { DBDIR_KEY, decodeDbDirectory } from '@neon-snapshot/neon-layer';
+import { BLCKSZ, DEFAULT_TABLESPACE_OID, type Lsn, type RelTag } from '@neon-snapshot/postgres';
 import type { CopyBothSession } from '@neon-snapshot/pq-proto';
 import { isPageServerError, PageServerError } from '../page-server-error.ts';
 import type { Timeline } from '../timeline/timeline.ts';
@@ -73,32 +74,61 @@ async function answerRequest(bytes: Uint8Array, options: PagestreamOptions): Pro
   }
 }
 
-async function read(
-  timeline: Timeline,
-  request: PagestreamRequest,
-  { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
-): Promise<Answer> {
+interface ReadPlace {
+  readonly lsn: Lsn;
+  readonly signal: AbortSignal;
+}
+
+async function read(timeline: Timeline, request: PagestreamRequest, place: ReadPlace): Promise<Answer> {
+  const { lsn, ...options } = place;
   switch (request.kind) {
     case 'getpage':
-      return [await timeline.getPage(request.tag, request.blockNumber, lsn, { signal })];
+      return [await readPage(timeline, request, place)];
     case 'exists':
-      return [encodeFlag(await timeline.relExists(request.tag, lsn, { signal }))];
+      if (request.tag.relNode === 0) throw notFound('relation');
+      return [encodeFlag(await timeline.relExists(request.tag, lsn, options))];
     case 'nblocks': {
-      const { tag } = request;
-      const blocks = await timeline.relSize(tag, lsn, { signal });
-      if (blocks !== undefined) return [encodeCount(blocks)];
-      // These forks may be missing whenever nothing was written to them.
-      if (tag.forkNum === FSM_FORK || tag.forkNum === VM_FORK) return [encodeCount(0)];
-      throw notFound('relation');
+      const blocks = await timeline.relSize(request.tag, lsn, options);
+      if (blocks === undefined && !mayBeMissing(request.tag)) throw notFound('relation');
+      return [encodeCount(blocks ?? 0)];
     }
-    case 'dbsize':
-      return [encodeSize(await timeline.dbSize(request.dbNode, lsn, { signal }))];
+    case 'dbsize': {
+      const size = await timeline.dbSize(request.dbNode, lsn, options);
+      if (size === 0 && !(await isDatabase(timeline, request.dbNode, place))) throw notFound('database');
+      return [encodeSize(size)];
+    }
     case 'slru-segment': {
-      const segment = await timeline.slruSegment(request.slru, request.segno, lsn, { signal });
+      const segment = await timeline.slruSegment(request.slru, request.segno, lsn, options);
       if (segment === undefined) throw notFound('segment');
       return [encodeSlruHeader(segment), segment];
     }
   }
+}
+
+async function readPage(
+  timeline: Timeline,
+  { tag, blockNumber }: Extract<PagestreamRequest, { readonly kind: 'getpage' }>,
+  { lsn, signal }: ReadPlace,
+): Promise<Uint8Array> {
+  try {
+    return await timeline.getPage(tag, blockNumber, lsn, { signal });
+  } catch (error) {
+    if (isPageServerError(error, 'PAGESERVER_NOT_FOUND') && mayBeMissing(tag)) return new Uint8Array(BLCKSZ);
+    throw error;
+  }
+}
+
+/** These forks are missing as long as nothing was written to them, which is as good as empty. */
+function mayBeMissing({ forkNum }: RelTag): boolean {
+  return forkNum === FSM_FORK || forkNum === VM_FORK;
+}
+
+async function isDatabase(timeline: Timeline, dbNode: number, { lsn, signal }: ReadPlace): Promise<boolean> {
+  const directory = await timeline.get(DBDIR_KEY, lsn, { signal });
+  if (directory === undefined) return false;
+  return decodeDbDirectory(directory).some(
+    (entry) => entry.dbNode === dbNode && entry.spcNode === DEFAULT_TABLESPACE_OID,
+  );
 }
 
 /** What the client did wrong is told; of all else only that it failed, as Neon's page server does. */
