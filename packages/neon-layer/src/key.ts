@@ -31,14 +31,21 @@ export type KeyFields = readonly [number, number, number, number, number, number
 /** Builds a key from its six fields. */
 export function keyFromFields([kind, field2, field3, field4, field5, field6]: KeyFields): Uint8Array {
   const key = new Uint8Array(KEY_SIZE);
-  const view = new DataView(key.buffer);
-  view.setUint8(0, kind);
-  view.setUint32(1, field2);
-  view.setUint32(5, field3);
-  view.setUint32(9, field4);
-  view.setUint8(13, field5);
-  view.setUint32(14, field6);
+  // Byte by byte: a view of each key costs several times as much, and ingest makes one for every change.
+  key[0] = kind;
+  setU32(key, 1, field2);
+  setU32(key, 5, field3);
+  setU32(key, 9, field4);
+  key[13] = field5;
+  setU32(key, 14, field6);
   return key;
+}
+
+function setU32(key: Uint8Array, at: number, value: number): void {
+  key[at] = value >>> 24;
+  key[at + 1] = value >>> 16;
+  key[at + 2] = value >>> 8;
+  key[at + 3] = value;
 }
 
 /** The six fields of a key. */

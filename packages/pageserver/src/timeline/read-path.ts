@@ -6,7 +6,6 @@ import {
   type TimelineView,
 } from '@neon-snapshot/neon-layer';
 import type { Lsn } from '@neon-snapshot/postgres';
-import { keyId } from '../ingest/key-id.ts';
 import type { MemoryChange, MemoryLayer } from '../ingest/memory-layer.ts';
 import type { CallOptions } from './timeline-types.ts';
 
@@ -71,10 +70,9 @@ function viewAt({ view }: ReadableState, lsn: Lsn): TimelineView {
 
 function collect({ memory, view }: ReadableState, key: Uint8Array, lsn: Lsn): Collected {
   if (lsn <= view.lsn || memory.length === 0) return NOTHING;
-  const id = keyId(key);
   const changes: MemoryChange[] = [];
   for (const layer of memory) {
-    if (layer.collect(id, { lsn, floor: view.lsn }, changes)) return { changes, isComplete: true };
+    if (layer.collect(key, { lsn, floor: view.lsn }, changes)) return { changes, isComplete: true };
   }
   return { changes, isComplete: false };
 }

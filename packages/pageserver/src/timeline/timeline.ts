@@ -21,6 +21,7 @@ import {
   lsn as toLsn,
 } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
+import { keyOfId } from '../ingest/key-id.ts';
 import { type ClusterFacts, WalIntake } from '../ingest/wal-intake.ts';
 import { PageServerError } from '../page-server-error.ts';
 import { IndexObject } from '../push/index-object.ts';
@@ -399,7 +400,8 @@ export class Timeline {
 
   #isNewest(id: string, lsn: Lsn): boolean {
     if (lsn < this.#layers.end) return false;
-    return this.#freezer.memory.every((layer) => (layer.newestLsn(id) ?? lsn) <= lsn);
+    const key = keyOfId(id);
+    return this.#freezer.memory.every((layer) => (layer.newestLsn(key) ?? lsn) <= lsn);
   }
 
   async #readClusterFacts(): Promise<ClusterFacts> {
