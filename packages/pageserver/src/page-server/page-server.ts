@@ -54,7 +54,7 @@ export class PageServer implements AsyncDisposable {
     try {
       await server.#load();
     } catch (error) {
-      cache.close();
+      await server.#stop({ push: false, timeoutMs: 0 });
       throw error;
     }
     server.#emit({
@@ -254,21 +254,24 @@ export class PageServer implements AsyncDisposable {
   }
 
   async #close(timeoutMs: number): Promise<void> {
+    await this.#stop({ push: !this.#ended.signal.aborted, timeoutMs });
+    await this.#options.lease.release();
+    this.#emit({ kind: 'closed' });
+  }
+
+  /** Ends everything but the lease. */
+  async #stop({ push, timeoutMs }: { readonly push: boolean; readonly timeoutMs: number }): Promise<void> {
     const { cache, clock } = this.#services;
     await this.#receivers.stopAll();
     await this.#stopMaintenance();
     const giveUp = new AbortController();
     const timeUp = new AbortController();
     void clock.sleep(timeoutMs, timeUp.signal).then(() => giveUp.abort(tooLate(timeoutMs)));
-    const isFenced = this.#ended.signal.aborted;
-    await Promise.allSettled(
-      this.timelines().map((timeline) => timeline.close({ push: !isFenced, signal: giveUp.signal })),
-    );
+    const { signal } = giveUp;
+    await Promise.allSettled(this.timelines().map((timeline) => timeline.close({ push, signal })));
     timeUp.abort();
     if (!this.#ended.signal.aborted) this.#ended.abort(closedError());
-    await this.#options.lease.release();
     cache.close();
-    this.#emit({ kind: 'closed' });
   }
 
   #fence(error: PageServerError): void {
