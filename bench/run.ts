@@ -1,5 +1,5 @@
 // The benchmarks of import, export, redo and start-up, against other tools in the same run on the same data:
-//   npm run -s bench [-- --scale 45 --rounds 3 --dir /var/tmp/neon-bench --only import,export,s3,small,start,redo,history]
+//   npm run -s bench [-- --scale 45 --rounds 3 --dir /var/tmp/neon-bench --only import,export,s3,small,start,redo,history,ingest]
 // Prints the tables of bench/README.md and bench/REDO.md. Needs Debian's postgresql-15, pgbackrest and zstd.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { runExport } from './case-export.ts';
 import { runHistory } from './case-history.ts';
 import { runImport } from './case-import.ts';
+import { runIngest } from './case-ingest.ts';
 import { runRedo } from './case-redo.ts';
 import { runS3 } from './case-s3.ts';
 import { runSmallFiles } from './case-small-files.ts';
@@ -27,7 +28,7 @@ const { values } = parseArgs({
     scale: { type: 'string', default: '45' },
     rounds: { type: 'string', default: '3' },
     dir: { type: 'string', default: path.join(tmpdir(), 'neon-bench') },
-    only: { type: 'string', default: 'import,export,s3,small,start,redo,history' },
+    only: { type: 'string', default: 'import,export,s3,small,start,redo,history,ingest' },
   },
 });
 for (const tool of [path.join(BIN, 'initdb'), '/usr/bin/pgbackrest']) {
@@ -55,6 +56,7 @@ const cases = {
   start: runStart,
   redo: runRedo,
   history: runHistory,
+  ingest: runIngest,
 } as const;
 for (const name of values.only.split(',')) {
   const run = cases[name as keyof typeof cases];
