@@ -1,5 +1,5 @@
 import type { FormatPlugin } from '@neon-snapshot/format-core';
-import type { Storage } from '@neon-snapshot/storage-core';
+import { PluginError, type Storage } from '@neon-snapshot/storage-core';
 import { CliError, usageError } from './cli-error.ts';
 import { formatNames, loadFormat, type Session } from './session.ts';
 
@@ -20,7 +20,11 @@ export async function detectFormat(
   const found: FormatPlugin[] = [];
   const reasons: string[] = [];
   for (const name of formatNames(session)) {
-    const format = await loadFormat(session, name);
+    const format = await installedFormat(session, name);
+    if (format === undefined) {
+      reasons.push(`${name}: its package is not installed`);
+      continue;
+    }
     const detection = await format.detect(storage, { signal: session.signal });
     if (detection.found) found.push(format);
     reasons.push(`${name}: ${detection.reason}`);
@@ -35,4 +39,14 @@ export async function detectFormat(
     );
   }
   throw usageError(`${storage.url} looks like ${found.map((format) => format.name).join(' and ')}; ${hint}`);
+}
+
+/** A format, or undefined where the CLI was installed without its package. */
+async function installedFormat(session: Session, name: string): Promise<FormatPlugin | undefined> {
+  try {
+    return await loadFormat(session, name);
+  } catch (error) {
+    if (error instanceof PluginError && error.code === 'PLUGIN_NOT_INSTALLED') return undefined;
+    throw error;
+  }
 }

@@ -1,6 +1,7 @@
 export type PluginErrorCode =
   | 'PLUGIN_DUPLICATE'
   | 'PLUGIN_NOT_FOUND'
+  | 'PLUGIN_NOT_INSTALLED'
   | 'PLUGIN_INVALID'
   | 'PLUGIN_LOAD_FAILED';
 

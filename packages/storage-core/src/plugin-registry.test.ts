@@ -53,6 +53,20 @@ describe('the plugin registry', () => {
     expect(loads).toBe(1);
   });
 
+  test('tells a package that is not installed from one that does not load', async () => {
+    const registry = createPluginRegistry();
+    const absent = '@acme/not-installed-anywhere';
+    registry.register({
+      ...REGISTRATION,
+      packageName: absent,
+      load: () => import(`${absent}`) as Promise<unknown>,
+    });
+    expect(await codeOf(() => registry.load('storage', 'mem'))).toBe('PLUGIN_NOT_INSTALLED');
+    const broken = createPluginRegistry();
+    broken.register({ ...REGISTRATION, load: () => import(`${absent}`) as Promise<unknown> });
+    expect(await codeOf(() => broken.load('storage', 'mem'))).toBe('PLUGIN_LOAD_FAILED');
+  });
+
   test('refuses a second package of the same name and keeps nothing of it', async () => {
     const registry = createPluginRegistry();
     registry.register(REGISTRATION);

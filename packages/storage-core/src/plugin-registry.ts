@@ -31,7 +31,7 @@ export interface PluginRegistry {
   formatOfLiveScheme(scheme: string): string | undefined;
   /** Everything registered, in order, without loading any of it. */
   list(): readonly PluginListing[];
-  /** `PLUGIN_NOT_FOUND` names what is there; `PLUGIN_LOAD_FAILED` and `PLUGIN_INVALID` name the package. */
+  /** `PLUGIN_NOT_FOUND` names what is there; `PLUGIN_NOT_INSTALLED`, `PLUGIN_LOAD_FAILED` and `PLUGIN_INVALID` name the package. */
   load(kind: 'storage', name: string): Promise<StoragePlugin>;
   /** A format. Its members have been checked to be there; `Plugin` is `format-core`'s `FormatPlugin`. */
   load<Plugin extends PluginIdentity>(kind: 'format', name: string): Promise<Plugin>;
@@ -131,13 +131,7 @@ async function loadChecked({ kind, names, packageName, load }: PluginRegistratio
   try {
     plugin = await load();
   } catch (cause) {
-    throw new PluginError({
-      code: 'PLUGIN_LOAD_FAILED',
-      operation: 'load',
-      message: `the package ${packageName} could not be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
-      context: { packageName },
-      cause,
-    });
+    throw isMissing(cause, packageName) ? notInstalled(packageName, cause) : loadFailed(packageName, cause);
   }
   const shape = checkPluginShape(plugin);
   if ('fault' in shape) throw invalidPlugin({ operation: 'load', packageName, fault: shape.fault });
@@ -159,5 +153,31 @@ function invalidPlugin(facts: {
     operation: facts.operation,
     message: `what ${facts.packageName} exports as "plugin" is not one: ${facts.fault}`,
     context: { packageName: facts.packageName },
+  });
+}
+
+/** Node's error where the package itself, not something that it needs, is not there. */
+function isMissing(error: unknown, packageName: string): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes(`'${packageName}'`);
+}
+
+function notInstalled(packageName: string, cause: unknown): PluginError {
+  return new PluginError({
+    code: 'PLUGIN_NOT_INSTALLED',
+    operation: 'load',
+    message: `the package ${packageName} is not installed; install it beside the CLI: npm install ${packageName}`,
+    context: { packageName },
+    cause,
+  });
+}
+
+function loadFailed(packageName: string, cause: unknown): PluginError {
+  return new PluginError({
+    code: 'PLUGIN_LOAD_FAILED',
+    operation: 'load',
+    message: `the package ${packageName} could not be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+    context: { packageName },
+    cause,
   });
 }
