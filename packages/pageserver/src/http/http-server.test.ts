@@ -9,7 +9,14 @@ import { loadJwtVerifier } from '../access/jwt.ts';
 import type { PageServer } from '../page-server/page-server.ts';
 import { makeStateDirectory, openTestServer } from '../testing/memory-server.ts';
 import { openSampleTimeline, type SampleTimeline } from '../testing/sample-timeline.ts';
-import { HAS_SAMPLES, SAMPLES_NOTE, sampleFacts, sampleStorage } from '../testing/sample-timelines.ts';
+import {
+  HAS_SAMPLES,
+  phaseLsn,
+  SAMPLES_NOTE,
+  sampleFacts,
+  sampleKeyspace,
+  sampleStorage,
+} from '../testing/sample-timelines.ts';
 import { type ListeningService, startHttpServer } from './start-http-server.ts';
 
 interface Answer {
@@ -165,6 +172,23 @@ describe.runIf(HAS_SAMPLES)(`the API of a timeline that takes WAL${SAMPLES_NOTE}
     expect((await call({ path: `${timelinePath}/getpage?key=00` })).status).toBe(400);
     expect((await call({ path: `${timelinePath}/getpage?key=${'f'.repeat(36)}` })).status).toBe(404);
     expect((await call({ path: `${timelinePath}/getpage?key=${key}&lsn=0/1` })).status).toBe(406);
+  });
+
+  test('the keyspace at an LSN is the one that a real page server gave', async () => {
+    const place = { sample: 'pg17', timeline: 'main', phase: 'p1' };
+    const lsn = formatLsn(phaseLsn(place.sample, place.phase));
+    const { keys, ...rest } = (await get(`${timelinePath}/keyspace?at_lsn=${lsn}`)) as {
+      readonly keys: unknown;
+    };
+    expect(keys).toEqual(sampleKeyspace(place));
+    expect(rest).toMatchObject({
+      at_lsn: lsn,
+      sparse_keys: [
+        [`62${'0'.repeat(34)}`, `63${'0'.repeat(34)}`],
+        [`63${'0'.repeat(34)}`, `63${'0'.repeat(29)}1${'0'.repeat(4)}`],
+        [`65${'0'.repeat(34)}`, `66${'0'.repeat(34)}`],
+      ],
+    });
   });
 
   test('the LSN of a time is found, or told to be in the future or the past', async () => {

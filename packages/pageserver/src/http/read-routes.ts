@@ -5,6 +5,7 @@ import { readAll } from '@neon-snapshot/storage-core';
 import type { PageServer } from '../page-server/page-server.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { badRequest, notFound } from './http-errors.ts';
+import { keyspaceInfo } from './keyspace-info.ts';
 import { lsnField, textField } from './request-fields.ts';
 import { type HttpAnswer, type HttpRequest, json, type Route } from './router.ts';
 import { timelineOf } from './tenant-routes.ts';
@@ -21,6 +22,14 @@ export function readRoutes(pageServer: PageServer): Route[] {
       method: 'GET',
       path: `${TIMELINE}/getpage`,
       handle: (request) => getPage(timelineOf(pageServer, request), request),
+    },
+    {
+      method: 'GET',
+      path: `${TIMELINE}/keyspace`,
+      handle: async (request) => {
+        const timeline = timelineOf(pageServer, request);
+        return json(await keyspaceInfo(timeline, lsnOf(timeline, request.query.get('at_lsn')), request));
+      },
     },
     {
       method: 'GET',
@@ -47,11 +56,15 @@ export function readRoutes(pageServer: PageServer): Route[] {
 
 /** Value of a key at an LSN: its bytes, or `{"page": [bytes]}` as Neon's page server has it. */
 async function getPage(timeline: Timeline, request: HttpRequest): Promise<HttpAnswer> {
-  const lsnText = request.query.get('lsn');
-  const lsn = lsnText === null ? timeline.lastRecordLsn : lsnField(lsnText, 'lsn');
+  const lsn = lsnOf(timeline, request.query.get('lsn'));
   const value = await timeline.get(keyOf(request.query.get('key')), lsn, { signal: request.signal });
   if (value === undefined) throw notFound(`there is no value of that key at ${formatLsn(lsn)}`);
   return request.accepts(OCTETS) ? { kind: 'bytes', bytes: value } : json({ page: [...value] });
+}
+
+/** Default: the end. */
+function lsnOf(timeline: Timeline, text: string | null): Lsn {
+  return text === null ? timeline.lastRecordLsn : lsnField(text, 'the LSN');
 }
 
 function keyOf(text: string | null): Uint8Array {
