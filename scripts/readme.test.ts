@@ -21,7 +21,7 @@ function examplesOf(markdown: string, heading: string): Example[] {
 }
 
 describe('the examples of the README', () => {
-  const examples = examplesOf(readFileSync(path.join(root, 'README.md'), 'utf8'), 'Five examples');
+  const examples = examplesOf(readFileSync(path.join(root, 'README.md'), 'utf8'), 'Six examples');
   let directory = '';
 
   beforeAll(() => {
@@ -41,11 +41,11 @@ describe('the examples of the README', () => {
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it('are five', () => {
-    expect(examples).toHaveLength(5);
+  it('are six', () => {
+    expect(examples).toHaveLength(6);
   });
 
-  it('run one after another as they stand there', { timeout: 120_000 }, () => {
+  it('run one after another as they stand there', { timeout: 240_000 }, () => {
     const env = {
       ...process.env,
       PATH: `${path.join(directory, 'bin')}${path.delimiter}${process.env.PATH}`,

@@ -27,7 +27,7 @@ export async function run(session: Session): Promise<CommandResult> {
       branches.map(({ timelineId, index }) => [
         names.get(timelineId) ?? '-',
         timelineId,
-        index === undefined ? '-' : formatLsn(index.diskConsistentLsn),
+        index === undefined ? '-' : formatLsn(index.endLsn),
         nameOf(index?.ancestorTimelineId),
         index?.ancestorTimelineId === undefined ? '-' : formatLsn(index.ancestorLsn),
       ]),

@@ -63,7 +63,7 @@ function parseLsnOption(text: string): Lsn {
 
 async function storedEnd(session: Session, config: RepositoryConfig, timelineId: string): Promise<Lsn> {
   const found = (await listTimelinesOf(session, config)).find((each) => each.timelineId === timelineId);
-  if (found?.index !== undefined) return found.index.diskConsistentLsn;
+  if (found?.index !== undefined) return found.index.endLsn;
   throw new CliError(
     'CLI_BRANCH_NOT_FOUND',
     'find timeline',

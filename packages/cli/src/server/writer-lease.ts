@@ -18,7 +18,8 @@ export interface LeaseRequest {
   readonly signal: AbortSignal;
 }
 
-/** A page server that died without a word holds its lease for 30 s more. */
+/** A lease is respected for 5 s beyond its expiry; a holder that lives has long renewed it by then. */
+const WAIT_BEYOND_EXPIRY_MS = 7_000;
 const WAIT_MAX_MS = 45_000;
 
 /** The right to write the tenant, under a generation above every index of it. Waits for a dead holder's lease to expire. */
@@ -42,8 +43,28 @@ export async function openWriterLease(request: LeaseRequest): Promise<WriterLeas
   } catch (error) {
     if (!isRepositoryError(error, 'REPOSITORY_LEASE_HELD')) throw error;
     request.onWait(`${error.message}; waiting until it expires`);
-    return acquireLease({ ...lease, waitMaxMs: WAIT_MAX_MS });
+    return await whileWaiting(() =>
+      acquireLease({ ...lease, waitMaxMs: untilExpiryMs(error.context.expiresAt) }),
+    );
   }
+}
+
+/** The lease's own timers keep no process alive, and there is nothing else here yet that would. */
+async function whileWaiting<Result>(work: () => Promise<Result>): Promise<Result> {
+  const timer = setInterval(() => undefined, WAIT_MAX_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** A page server that died without a word holds its lease for up to 30 s more; clocks may differ. */
+function untilExpiryMs(expiresAt: unknown): number {
+  const leftMs = typeof expiresAt === 'string' ? Date.parse(expiresAt) - Date.now() : Number.NaN;
+  return Number.isNaN(leftMs)
+    ? WAIT_MAX_MS
+    : Math.min(WAIT_MAX_MS, Math.max(0, leftMs) + WAIT_BEYOND_EXPIRY_MS);
 }
 
 async function newestGeneration({ storage, tenantId, signal }: LeaseRequest): Promise<number | undefined> {
