@@ -14,6 +14,7 @@ export {
 export { directoryMembers } from './directory-members.ts';
 export { FrameThreads } from './frame-threads.ts';
 export { FramedStream, type FramedStreamOptions } from './framed-stream.ts';
+export { type IndexedMember, type IndexTarOptions, indexTar } from './index-tar.ts';
 export { type ReadTarOptions, readTar, type TarLimits } from './read-tar.ts';
 export {
   decodeSeekTable,

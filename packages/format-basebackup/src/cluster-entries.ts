@@ -12,6 +12,8 @@ import {
   parseRelationPath,
   TABLESPACE_MAP_SIZE_MAX,
 } from '@neon-snapshot/postgres';
+import type { Combination } from './incremental/combination.ts';
+import { pathOfIncremental } from './incremental/incremental-file.ts';
 import {
   BACKUP_LABEL_PATH,
   CONTROL_FILE_PATH,
@@ -41,6 +43,8 @@ export interface ClusterEntriesOptions {
   readonly check: FileChecks;
   readonly remains: ClusterRemains;
   readonly unlogged: UnloggedRelations;
+  /** Of an incremental backup. */
+  readonly combination?: Combination | undefined;
 }
 
 /** The members of one tar as entries of the snapshot; `backup_label`, `tablespace_map` and pg_control stay behind. */
@@ -57,7 +61,10 @@ export async function* clusterEntries(
       yield { kind: 'link', path, target: member.linkTarget ?? '' };
     } else if (role.kind === 'base' && (await keepBehind(member, options))) continue;
     else if (options.unlogged.isRemade(path)) await drain(options.check.checked(path, member));
-    else yield fileEntry(path, member, options);
+    else {
+      const entry = await fileEntry(path, member, options);
+      if (entry !== undefined) yield entry;
+    }
   }
 }
 
@@ -84,14 +91,19 @@ async function drain(body: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const chunk of body) releaseChunk(chunk);
 }
 
-function fileEntry(
+async function fileEntry(
   path: string,
   member: TarEntry,
-  { check, remains }: ClusterEntriesOptions,
-): Exclude<SnapshotEntry, EndEntry> {
+  { check, remains, combination }: ClusterEntriesOptions,
+): Promise<Exclude<SnapshotEntry, EndEntry> | undefined> {
   const { sizeBytes, modifiedAt } = member;
   if (path.startsWith(`${WAL_DIRECTORY}/`)) remains.walNames.add(path.slice(WAL_DIRECTORY.length + 1));
   const body = check.checked(path, member);
+  const whole = pathOfIncremental(path);
+  if (whole !== undefined) {
+    if (combination === undefined) throw unexpectedIncremental(path);
+    return combination.entryOf({ path: whole, sizeBytes, modifiedAt, body });
+  }
   const isRelation = parseRelationPath(path) !== undefined;
   return {
     kind: 'file',
@@ -100,6 +112,15 @@ function fileEntry(
     modifiedAt,
     body: isRelation ? pageRuns(body, { pageCountMax: RUN_PAGE_COUNT_MAX, path }) : body,
   };
+}
+
+function unexpectedIncremental(path: string): FormatError {
+  return new FormatError({
+    code: 'FORMAT_INVALID',
+    operation: 'read backup',
+    message: `${path} is a part of an incremental backup, and its backup_label does not say that it is one; the backup is damaged`,
+    context: { path },
+  });
 }
 
 function strayLink(path: string): FormatError {

@@ -1,7 +1,19 @@
 import type { CompressionKind } from '@neon-snapshot/archive';
 import { FormatError, type FormatOptionDescription } from '@neon-snapshot/format-core';
 
-export const READ_OPTIONS: readonly FormatOptionDescription[] = [];
+export const READ_OPTIONS: readonly FormatOptionDescription[] = [
+  {
+    name: 'parents',
+    type: 'list',
+    description: 'of an incremental backup: the backups that it goes on from, the full one first',
+  },
+  {
+    name: 'scratch_directory',
+    type: 'string',
+    description:
+      'where compressed parents are unpacked for the time of the reading (default the temporary directory)',
+  },
+];
 
 export const LIVE_OPTIONS: readonly FormatOptionDescription[] = [
   {

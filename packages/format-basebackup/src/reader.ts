@@ -19,6 +19,8 @@ import {
 import { type BackupFacts, readFacts } from './backup-facts.ts';
 import { type BackupSet, findBackup, type StoredTar } from './backup-set.ts';
 import { ClusterRemains, clusterEntries } from './cluster-entries.ts';
+import { type Combination, openCombination } from './incremental/combination.ts';
+import { wholeLabel } from './incremental/whole-label.ts';
 import { BACKUP_LABEL_PATH, CONTROL_FILE_PATH, MANIFEST_NAME } from './layout.ts';
 import { ManifestCheck } from './manifest-check.ts';
 import { READ_OPTIONS } from './options.ts';
@@ -35,24 +37,17 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
     context.services.warn(`${storage.url} has no ${MANIFEST_NAME}: nothing there can be checked against it`);
   }
   const facts = await readFacts({ storage, set, signal });
-  assertWhole(facts, storage.url);
-  return new BackupReader({ context, set, facts });
-}
-
-function assertWhole({ head }: BackupFacts, url: string): void {
-  const from = head.label?.decoded.incrementalFrom;
-  if (from === undefined) return;
-  throw new FormatError({
-    code: 'FORMAT_UNSUPPORTED',
-    operation: 'open backup',
-    message: `${url} is an incremental backup, which is nothing without those before it`,
-  });
+  const { systemIdentifier } = facts.info;
+  const label = facts.head.label?.decoded;
+  const combination = await openCombination(context, { label, systemIdentifier });
+  return new BackupReader({ context, set, facts, combination });
 }
 
 interface BackupReaderOptions {
   readonly context: ReadContext;
   readonly set: BackupSet;
   readonly facts: BackupFacts;
+  readonly combination: Combination | undefined;
 }
 
 /** Tars are read from their start to their end, each once; there is no plan. */
@@ -64,7 +59,7 @@ class BackupReader implements SnapshotReader {
   readonly #unlogged: UnloggedRelations;
 
   constructor(options: BackupReaderOptions) {
-    this.info = options.facts.info;
+    this.info = infoOf(options);
     this.#options = options;
     const { manifest } = options.set;
     this.#check = new ManifestCheck(manifest, { url: options.context.storage.url });
@@ -90,10 +85,18 @@ class BackupReader implements SnapshotReader {
     if (label === undefined) throw missing(url, BACKUP_LABEL_PATH);
     const walRanges = this.#options.set.manifest?.walRanges ?? [rangeOf(label)];
     assertWalCovers(walRanges, { names: walNames, walSegmentSizeBytes, url });
-    return { controlFile, backup: { label, walRanges } };
+    this.#warn();
+    return { controlFile, backup: { label: wholeLabel(label), walRanges } };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#options.combination?.[Symbol.asyncDispose]();
+  }
+
+  #warn(): void {
+    const warning = this.#options.combination?.warning();
+    if (warning !== undefined) this.#options.context.services.warn(warning);
+  }
 
   async *#entries(
     tars: readonly StoredTar[],
@@ -107,9 +110,27 @@ class BackupReader implements SnapshotReader {
         check: this.#check,
         remains: this.#remains,
         unlogged: this.#unlogged,
+        combination: this.#options.combination,
       });
     }
   }
+}
+
+/** Of an incremental backup: what it will be as a whole. */
+function infoOf({ facts, set, combination }: BackupReaderOptions): SnapshotInfo {
+  const { info } = facts;
+  const { consistency } = info;
+  if (combination === undefined || consistency.kind !== 'needs-wal') return info;
+  const { backupLabel } = consistency;
+  const bytesTotal = combination.bytesOf(set.manifest);
+  return {
+    ...info,
+    ...(bytesTotal === undefined ? {} : { bytesTotal }),
+    consistency: {
+      ...consistency,
+      ...(backupLabel === undefined ? {} : { backupLabel: wholeLabel(backupLabel) }),
+    },
+  };
 }
 
 /** Largest first, each to the group with the least so far. */

@@ -109,5 +109,5 @@ async function copy(request: {
     options: to.options ?? {},
     source: describeSource(reader, source.name),
   });
-  return copySnapshot({ reader, writer, concurrency: 2, signal });
+  return await copySnapshot({ reader, writer, concurrency: 2, signal });
 }
