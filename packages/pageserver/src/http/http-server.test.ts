@@ -248,9 +248,20 @@ describe.runIf(HAS_SAMPLES)(`the API of a timeline that takes WAL${SAMPLES_NOTE}
     expect(text).toContain(
       `pageserver_last_record_lsn{tenant_id="${sample.tenantId}",timeline_id="${sample.timelineId}"} ${pageServer.timeline(sample.timelineId).lastRecordLsn}\n`,
     );
+    pageServer.queryTimes.add('get_page_at_lsn', 0.002);
+    const again = (await call({ path: '/metrics' })).bytes.toString();
+    expect(again).toContain(
+      'pageserver_smgr_query_seconds_global_bucket{smgr_query_type="get_page_at_lsn",le="0.001"} 0\n',
+    );
+    expect(again).toContain(
+      'pageserver_smgr_query_seconds_global_bucket{smgr_query_type="get_page_at_lsn",le="+Inf"} 1\n',
+    );
+    expect(again).toContain(
+      'pageserver_smgr_query_seconds_global_count{smgr_query_type="get_page_at_lsn"} 1\n',
+    );
     expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
     const line =
-      /^(?:# (?:HELP|TYPE) [a-z_]+ .+|[a-z_]+(?:\{[a-z_]+="\w+",[a-z_]+="\w+"\})? \d+(?:\.\d+)?(?:e-?\d+)?)$/;
+      /^(?:# (?:HELP|TYPE) [a-z0-9_]+ .+|[a-z0-9_]+(?:\{[a-z_]+="\w+",[a-z_]+="\w+"\})? \d+(?:\.\d+)?(?:e-?\d+)?)$/;
     expect(
       text
         .trimEnd()

@@ -2,7 +2,7 @@ import type { PageServer } from '../page-server/page-server.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { ownLayers } from './timeline-info.ts';
 
-type MetricType = 'counter' | 'gauge';
+type MetricType = 'counter' | 'gauge' | 'histogram';
 
 interface Metric {
   readonly name: string;
@@ -131,7 +131,10 @@ export function formatMetrics(pageServer: PageServer): string {
     ...head(name, type, help),
     ...timelines.map((timeline) => `${name}${labelsOf(timeline)} ${read(timeline)}`),
   ]);
-  return `${[...lines, ...walSourceLines(pageServer), ...serverLines(pageServer)].join('\n')}\n`;
+  const others = [walSourceLines, maintenanceLines, queryLines, serverLines].flatMap((each) =>
+    each(pageServer),
+  );
+  return `${[...lines, ...others].join('\n')}\n`;
 }
 
 function walSourceLines(pageServer: PageServer): string[] {
@@ -143,6 +146,30 @@ function walSourceLines(pageServer: PageServer): string[] {
       return `${name}${labelsOf(timeline)} ${isStreaming ? 1 : 0}`;
     }),
   ];
+}
+
+const MAINTENANCE_METRICS = [
+  ['pageserver_maintenance_runs_total', 'Runs of compaction and garbage collection', 'runs'],
+  ['pageserver_maintenance_failures_total', 'Runs that failed', 'failures'],
+  ['pageserver_l0_layers_compacted_total', 'L0 layers merged into L1 layers', 'l0LayersCompacted'],
+  ['pageserver_layers_collected_total', 'Layers that no readable LSN needs any more', 'layersCollected'],
+  ['pageserver_objects_deleted_total', 'Objects deleted from the storage', 'objectsDeleted'],
+] as const;
+
+function maintenanceLines(pageServer: PageServer): string[] {
+  return MAINTENANCE_METRICS.flatMap(([name, help, counter]) => [
+    ...head(name, 'counter', help),
+    ...pageServer.timelines().flatMap((timeline) => {
+      const counters = pageServer.maintenance(timeline.timelineId)?.counters;
+      return counters === undefined ? [] : [`${name}${labelsOf(timeline)} ${counters[counter]}`];
+    }),
+  ]);
+}
+
+function queryLines(pageServer: PageServer): string[] {
+  const name = 'pageserver_smgr_query_seconds_global';
+  const help = 'How long requests of the pagestream took, waiting included';
+  return [...head(name, 'histogram', help), ...pageServer.queryTimes.lines(name)];
 }
 
 function serverLines(pageServer: PageServer): string[] {

@@ -18,6 +18,7 @@ import { inParallel } from './in-parallel.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { MaintenanceLoop } from './maintenance-loop.ts';
 import { type PageServerConfig, type PageServerOptions, resolvePageServerConfig } from './options.ts';
+import { QueryTimes } from './query-times.ts';
 import { systemClock } from './system-clock.ts';
 import type { WalSource, WalSourceState } from './wal-source.ts';
 
@@ -30,6 +31,8 @@ export class PageServer implements AsyncDisposable {
   readonly config: PageServerConfig;
   /** LSNs that readers asked to be kept. */
   readonly leases: LsnLeases = new LsnLeases();
+  /** How long its readers' requests took. */
+  readonly queryTimes: QueryTimes = new QueryTimes();
   readonly #options: PageServerOptions;
   readonly #services: TimelineServices;
   readonly #timelines = new Map<string, Timeline>();
@@ -81,6 +84,7 @@ export class PageServer implements AsyncDisposable {
       clock,
       budget: new MemoryBudget(config.memoryBytesMax),
       redoFallback: options.redoFallback,
+      isPinned: (timelineId, lsn) => this.leases.isLeased(timelineId, lsn),
       emit: (event) => this.#emit(event),
     };
     this.#receivers = new WalReceivers({

@@ -1,6 +1,7 @@
 import { DBDIR_KEY, decodeDbDirectory } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, DEFAULT_TABLESPACE_OID, type Lsn, type RelTag } from '@neon-snapshot/postgres';
 import type { CopyBothSession } from '@neon-snapshot/pq-proto';
+import type { QueryKind, QueryTimes } from '../page-server/query-times.ts';
 import { isPageServerError, PageServerError } from '../page-server-error.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import {
@@ -18,6 +19,13 @@ import { readLsn } from './read-lsn.ts';
 
 /** Requests of one client that are read at the same time. */
 const IN_FLIGHT_MAX = 64;
+const QUERY_KINDS = {
+  exists: 'get_rel_exists',
+  nblocks: 'get_rel_size',
+  getpage: 'get_page_at_lsn',
+  dbsize: 'get_db_size',
+  'slru-segment': 'get_slru_segment',
+} as const satisfies Readonly<Record<PagestreamRequest['kind'], QueryKind>>;
 const FSM_FORK = 1;
 const VM_FORK = 2;
 
@@ -27,6 +35,7 @@ export interface PagestreamOptions {
   readonly version: PagestreamVersion;
   readonly isLeased: (lsn: Lsn) => boolean;
   readonly waitTimeoutMs: number;
+  readonly queryTimes: QueryTimes;
   /** A request that failed for a reason that is not the client's. */
   readonly onError: (error: unknown) => void;
 }
@@ -55,8 +64,11 @@ export async function servePagestream(options: PagestreamOptions): Promise<void>
 /** Never rejects. */
 async function answerRequest(bytes: Uint8Array, options: PagestreamOptions): Promise<Answer> {
   const { version, timeline } = options;
+  const startedAt = performance.now();
+  let kind: PagestreamRequest['kind'] | undefined;
   try {
     const request = decodePagestreamRequest(bytes, version);
+    kind = request.kind;
     const lsn = await readLsn({
       timeline,
       requestLsn: request.requestLsn,
@@ -71,6 +83,8 @@ async function answerRequest(bytes: Uint8Array, options: PagestreamOptions): Pro
     ];
   } catch (error) {
     return [encodeError(bytes, version, errorText(error, options))];
+  } finally {
+    if (kind) options.queryTimes.add(QUERY_KINDS[kind], (performance.now() - startedAt) / 1000);
   }
 }
 

@@ -82,9 +82,11 @@ async function handle(command: PageCommand, context: CommandContext): Promise<Pq
     case 'pagestream': {
       const onError = (error: unknown) => options.onError?.(error);
       const { version } = command;
+      const { queryTimes } = options.pageServer;
       return {
         kind: 'copy-both',
-        run: (session) => servePagestream({ session, timeline, version, isLeased, waitTimeoutMs, onError }),
+        run: (session) =>
+          servePagestream({ session, timeline, version, isLeased, waitTimeoutMs, queryTimes, onError }),
       };
     }
     case 'lease':
