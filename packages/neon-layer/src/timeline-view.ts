@@ -34,6 +34,8 @@ export const READ_AHEAD_BYTES_DEFAULT: number = 8 * 1024 * 1024;
 export interface TimelineViewOptions {
   /** Between the GC cutoff and `disk_consistent_lsn`, which is the default. */
   readonly lsn?: Lsn | undefined;
+  /** Garbage collection left this LSN alone, since it was pinned: it may lie below the GC cutoff. */
+  readonly pinned?: boolean | undefined;
   /** Makes states from WAL records; without one, a key that needs it is `NEON_LAYER_NEEDS_REDO`. */
   readonly redo?: RedoFunction | undefined;
   /** Memory for index blocks; default 16 MiB. */
@@ -81,11 +83,12 @@ export class TimelineView implements TimelineReader {
     const layers = new OpenLayers({ storage, tenantId: source.tenant.tenantId, cache });
     const sharding = await shardingOf(storage, source, options);
     const shared = { layers, decompressor: createPageDecompressor(), sharding, options };
-    return new TimelineView(source, options.lsn ?? source.index.metadata.diskConsistentLsn, shared);
+    const lsn = options.lsn ?? source.index.metadata.diskConsistentLsn;
+    checkLsn(source, lsn, options.pinned ?? false);
+    return new TimelineView(source, lsn, shared);
   }
 
   private constructor(source: TimelineSource, lsn: Lsn, shared: SharedParts) {
-    checkLsn(source, lsn);
     this.source = source;
     this.lsn = lsn;
     this.#shared = shared;
@@ -96,8 +99,9 @@ export class TimelineView implements TimelineReader {
     return this.#shared.sharding?.stripeSize ?? 0;
   }
 
-  /** The same timeline at another LSN; caches are shared. */
-  at(lsn: Lsn): TimelineView {
+  /** The same timeline at another LSN; caches are shared. Throws `NEON_LAYER_LSN_OUT_OF_RANGE`. */
+  at(lsn: Lsn, { pinned = false }: Pick<TimelineViewOptions, 'pinned'> = {}): TimelineView {
+    checkLsn(this.source, lsn, pinned);
     return new TimelineView(this.source, lsn, this.#shared);
   }
 
@@ -273,10 +277,10 @@ async function shardingOf(
   });
 }
 
-function checkLsn(source: TimelineSource, lsn: Lsn): void {
+function checkLsn(source: TimelineSource, lsn: Lsn, isPinned: boolean): void {
   const { diskConsistentLsn } = source.index.metadata;
   const lsnMin = firstReadableLsn(source);
-  if (lsn >= lsnMin && lsn <= diskConsistentLsn) return;
+  if ((isPinned || lsn >= lsnMin) && lsn <= diskConsistentLsn) return;
   const { timelineId } = source;
   throw new NeonLayerError({
     code: 'NEON_LAYER_LSN_OUT_OF_RANGE',

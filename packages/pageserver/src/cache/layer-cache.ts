@@ -85,6 +85,12 @@ export class LayerCache {
     };
   }
 
+  /** What an index says of a layer: a file of another size is none of it. */
+  async expect(key: string, sizeBytes: number): Promise<void> {
+    const layer = this.#layers.get(key);
+    if (layer !== undefined && layer.sizeBytes !== sizeBytes) await this.remove(key);
+  }
+
   /** Adds a layer that was just made. It stays until `unpin`; where the disk takes no more, in memory. */
   async add(key: string, chunks: readonly Uint8Array[]): Promise<void> {
     try {

@@ -64,8 +64,9 @@ export function isMissingLayer(error: unknown): boolean {
 
 const NOTHING: Collected = { changes: [], isComplete: false };
 
+/** Whether the LSN may be read was looked at before. */
 function viewAt({ view }: ReadableState, lsn: Lsn): TimelineView {
-  return lsn < view.lsn ? view.at(lsn) : view;
+  return lsn < view.lsn ? view.at(lsn, { pinned: true }) : view;
 }
 
 function collect({ memory, view }: ReadableState, key: Uint8Array, lsn: Lsn): Collected {

@@ -66,6 +66,8 @@ export class TimelineCore {
     const { services, loaded } = options;
     const redo = createValueRedo(loaded.index.metadata.postgresMajor, { fallback: services.redoFallback });
     const cacheBytes = BLOCK_CACHE_BYTES;
+    for (const { objectKey, sizeBytes } of loaded.layers.layers)
+      await services.cache.expect(objectKey, sizeBytes);
     const view = await TimelineView.open(services.cache.storage, loaded, { redo, cacheBytes, signal });
     const core = new TimelineCore({ ...options, view, redo });
     core.#recovered = await recoverTail({
@@ -110,6 +112,7 @@ export class TimelineCore {
       state: () => this.#state(),
       lastRecordLsn: () => intake.lastRecordLsn,
       freeze: () => this.freezer.freeze(),
+      isPinned: (lsn) => services.isPinned(timelineId, lsn),
     });
     this.facts = new RelationFacts(this.reads, (id, lsn) => this.#isNewest(id, lsn));
     this.arrived = new LsnWaiters(

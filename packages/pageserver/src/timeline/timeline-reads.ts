@@ -24,6 +24,8 @@ export interface TimelineReadsOptions {
   readonly state: () => ReadableState;
   readonly lastRecordLsn: () => Lsn;
   readonly freeze: () => Promise<void>;
+  /** Garbage collection leaves the LSN alone: it is readable below the GC cutoff too. */
+  readonly isPinned: (lsn: Lsn) => boolean;
 }
 
 /** Reads of a timeline at any LSN that it has. */
@@ -53,7 +55,13 @@ export class TimelineReads implements KeyReads {
     const { state, freeze, storage } = this.#options;
     if (lsn > state().view.lsn) await freeze();
     const { view, redo } = state();
-    return TimelineView.open(storage, view.source, { lsn, redo, cacheBytes: READER_CACHE_BYTES, signal });
+    return TimelineView.open(storage, view.source, {
+      lsn,
+      pinned: true,
+      redo,
+      cacheBytes: READER_CACHE_BYTES,
+      signal,
+    });
   }
 
   async *readPages(range: KeyRange, lsn: Lsn, options: CallOptions = {}): AsyncGenerator<PageBatch> {
@@ -80,7 +88,7 @@ export class TimelineReads implements KeyReads {
   #check(lsn: Lsn): void {
     const last = this.#options.lastRecordLsn();
     const first = firstReadableLsn(this.#options.state().view.source);
-    if (lsn <= last && lsn >= first) return;
+    if (lsn <= last && (lsn >= first || this.#options.isPinned(lsn))) return;
     const reason =
       lsn > last
         ? `its last record ends at ${formatLsn(last)}`

@@ -1,4 +1,5 @@
 import type { RedoFallback } from '@neon-snapshot/neon-timeline';
+import type { Lsn } from '@neon-snapshot/postgres';
 import type { LeaseClock } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import type { LayerCache } from '../cache/layer-cache.ts';
@@ -17,5 +18,7 @@ export interface TimelineServices {
   readonly clock: LeaseClock;
   readonly budget: MemoryBudget;
   readonly redoFallback: RedoFallback | undefined;
+  /** Garbage collection leaves this LSN of a timeline alone. */
+  readonly isPinned: (timelineId: string, lsn: Lsn) => boolean;
   readonly emit: (event: PageServerEvent) => void;
 }
