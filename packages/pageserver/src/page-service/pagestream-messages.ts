@@ -16,7 +16,7 @@ import { PageServerError } from '../page-server-error.ts';
 export type PagestreamVersion = 2 | 3;
 
 export type PagestreamRequest = {
-  /** `Latest` is {@link LATEST_LSN}. */
+  /** All ones: the latest. */
   readonly requestLsn: Lsn;
   readonly notModifiedSince: Lsn;
 } & (
@@ -25,8 +25,6 @@ export type PagestreamRequest = {
   | { readonly kind: 'dbsize'; readonly dbNode: number }
   | { readonly kind: 'slru-segment'; readonly slru: SlruKind; readonly segno: number }
 );
-
-export const LATEST_LSN: Lsn = lsn(0xffff_ffff_ffff_ffffn);
 
 const KINDS = ['exists', 'nblocks', 'getpage', 'dbsize', 'slru-segment'] as const;
 const REL_TAG_SIZE = 13;
