@@ -2,6 +2,7 @@ import {
   compareKeys,
   KEY_MAX,
   KEY_MIN,
+  KEY_SIZE,
   keyFromHex,
   keyToHex,
   type LayerDesc,
@@ -14,12 +15,14 @@ import { layerMapFaults } from '../testing/layer-map-faults.ts';
 import { planL0, planL1 } from './delta-plans.ts';
 import { ImageCoverage } from './image-coverage.ts';
 import { deepRanges, duePartitions, imageLsn } from './image-plan.ts';
-import { cutL1, type L1Cut, type SizedEntry } from './l1-cuts.ts';
+import { L1Divider, lsnOf, type SizedValue } from './l1-divider.ts';
 import { mergeSorted } from './merge-sorted.ts';
 import { partitionKeys } from './partition.ts';
 
 const key = (first: number) => keyFromHex(first.toString(16).padStart(2, '0').padEnd(36, '0'));
 const at = (value: number) => lsn(BigInt(value));
+const keyAndLsn = (first: number, lsnAt: number) =>
+  Uint8Array.from([...key(first), 0, 0, 0, 0, 0, 0, lsnAt >> 8, lsnAt & 255]);
 
 function delta([from, to]: readonly [number, number], keys?: readonly [number, number]): LayerDesc {
   const [keyStart, keyEnd] = keys === undefined ? [KEY_MIN, KEY_MAX] : [key(keys[0]), key(keys[1])];
@@ -121,11 +124,10 @@ describe('the cuts of L1 layers', () => {
     { minKeys: 1, maxKeys: 30 },
   );
 
-  function entriesOf(content: Record<string, Record<string, number>>): SizedEntry[] {
+  function entriesOf(content: Record<string, Record<string, number>>): SizedValue[] {
     return Object.entries(content).flatMap(([number, values]) =>
       Object.entries(values).map(([lsnText, length]) => ({
-        key: key(Number(number)),
-        lsn: at(Number(lsnText)),
+        keyAndLsn: keyAndLsn(Number(number), Number(lsnText)),
         length,
       })),
     );
@@ -135,31 +137,39 @@ describe('the cuts of L1 layers', () => {
     await fc.assert(
       fc.asyncProperty(contents, fc.integer({ min: 20, max: 300 }), async (content, layerBytesMax) => {
         const entries = entriesOf(content);
-        const cuts: L1Cut[] = [];
-        async function* groups() {
-          yield entries.slice(0, 7);
-          yield entries.slice(7);
-        }
-        for await (const cut of cutL1(groups(), { lsnStart: at(5), lsnEnd: at(200), layerBytesMax }))
-          cuts.push(cut);
-        expect(layerMapFaults(cuts.map((cut) => ({ kind: 'delta', ...cut })))).toEqual([]);
-        let next = 0;
-        for (const { keyStart, keyEnd, lsnStart, lsnEnd } of cuts) {
-          const own = entries.filter(
-            (entry) =>
-              compareKeys(entry.key, keyStart) >= 0 &&
-              compareKeys(entry.key, keyEnd) < 0 &&
-              entry.lsn >= lsnStart &&
-              entry.lsn < lsnEnd,
-          );
-          expect(own).toEqual(entries.slice(next, next + own.length));
+        const cuts: LayerDesc[] = [];
+        const contents: SizedValue[][] = [];
+        let start = { keyStart: KEY_MIN, lsnStart: at(0) };
+        const divider = new L1Divider(
+          {
+            open: (opened) => {
+              start = opened;
+              contents.push([]);
+            },
+            append: (value) => contents.at(-1)?.push(value),
+            close: async (end) => {
+              cuts.push({ kind: 'delta', ...start, ...end });
+            },
+          },
+          { lsnStart: at(5), lsnEnd: at(200), layerBytesMax },
+        );
+        for (const entry of entries) if (!divider.addNow(entry)) await divider.addClosing(entry);
+        await divider.finish();
+        expect(contents.flat()).toEqual(entries);
+        expect(contents.length).toBe(cuts.length);
+        expect(layerMapFaults(cuts)).toEqual([]);
+        for (const [i, { keyStart, keyEnd, lsnStart, lsnEnd }] of cuts.entries()) {
+          const own = contents[i] ?? [];
           expect(own.length).toBeGreaterThan(0);
-          next += own.length;
+          for (const value of own) {
+            expect(compareKeys(value.keyAndLsn.subarray(0, KEY_SIZE), keyStart)).toBeGreaterThanOrEqual(0);
+            expect(compareKeys(value.keyAndLsn.subarray(0, KEY_SIZE), keyEnd)).toBeLessThan(0);
+            expect(lsnOf(value) >= lsnStart && lsnOf(value) < lsnEnd).toBe(true);
+          }
           const size = own.reduce((sum, { length }) => sum + length, 0);
           expect(own.length === 1 || size <= layerBytesMax).toBe(true);
           if (lsnStart !== 5n || lsnEnd !== 200n) expect(keyEnd).toEqual(nextKey(keyStart));
         }
-        expect(next).toBe(entries.length);
       }),
     );
   });
@@ -168,13 +178,13 @@ describe('the cuts of L1 layers', () => {
     await fc.assert(
       fc.asyncProperty(contents, fc.integer({ min: 1, max: 5 }), async (content, streamCount) => {
         const entries = entriesOf(content);
-        async function* stream(own: readonly SizedEntry[]) {
+        async function* stream(own: readonly SizedValue[]) {
           for (let i = 0; i < own.length; i += 3) yield own.slice(i, i + 3);
         }
         const streams = Array.from({ length: streamCount }, (_, n) =>
           stream(entries.filter((_, i) => (i * 7) % streamCount === n)),
         );
-        const merged: SizedEntry[] = [];
+        const merged: SizedValue[] = [];
         for await (const group of mergeSorted(streams)) merged.push(...group);
         expect(merged).toEqual(entries);
       }),

@@ -1,32 +1,31 @@
 import { compareKeys } from '@neon-snapshot/neon-layer';
-import type { Lsn } from '@neon-snapshot/postgres';
 
-export interface KeyAtLsn {
-  readonly key: Uint8Array;
-  readonly lsn: Lsn;
+export interface Ordered {
+  /** What the order is by. */
+  readonly keyAndLsn: Uint8Array;
 }
 
 /** Items of one group of the merged stream. */
 const GROUP_ITEMS = 1024;
 
 /**
- * Merges streams that ascend by (key, LSN) into one that does. Items come in groups, since an asynchronous step for each would cost more than
+ * Merges streams that ascend strictly into one that does. Items come in groups, since an asynchronous step for each would cost more than
  * the merge. The streams are ended when this one is.
  */
-export async function* mergeSorted<Item extends KeyAtLsn>(
+export async function* mergeSorted<Item extends Ordered>(
   streams: readonly AsyncGenerator<readonly Item[]>[],
 ): AsyncGenerator<readonly Item[]> {
   try {
     const cursors = streams.map((stream) => new Cursor(stream));
     for (const cursor of cursors) await cursor.advance();
     let group: Item[] = [];
-    for (let next = smallest(cursors); next?.item !== undefined; next = smallest(cursors)) {
-      group.push(next.item);
-      if (group.length >= GROUP_ITEMS) {
-        yield group;
-        group = [];
-      }
-      if (!next.step()) await next.advance();
+    for (;;) {
+      const { first, second } = smallestTwo(cursors);
+      if (first === undefined) break;
+      if (!takeUpTo(first, second, group)) await first.advance();
+      if (group.length < GROUP_ITEMS) continue;
+      yield group;
+      group = [];
     }
     if (group.length > 0) yield group;
   } finally {
@@ -34,7 +33,22 @@ export async function* mergeSorted<Item extends KeyAtLsn>(
   }
 }
 
-class Cursor<Item extends KeyAtLsn> {
+/** Takes what comes before the second stream; false where the group at hand ended. */
+function takeUpTo<Item extends Ordered>(
+  first: Cursor<Item>,
+  second: Cursor<Item> | undefined,
+  into: Item[],
+): boolean {
+  const limit = second?.item?.keyAndLsn;
+  for (let { item } = first; item !== undefined; item = first.item) {
+    if (limit !== undefined && compareKeys(item.keyAndLsn, limit) > 0) return true;
+    into.push(item);
+    if (!first.step()) return false;
+  }
+  return false;
+}
+
+class Cursor<Item> {
   /** The next one; undefined at the end. */
   item: Item | undefined;
   readonly #stream: AsyncGenerator<readonly Item[]>;
@@ -62,17 +76,20 @@ class Cursor<Item extends KeyAtLsn> {
   }
 }
 
-function smallest<Item extends KeyAtLsn>(cursors: readonly Cursor<Item>[]): Cursor<Item> | undefined {
-  let found: Cursor<Item> | undefined;
+function smallestTwo<Item extends Ordered>(
+  cursors: readonly Cursor<Item>[],
+): { readonly first: Cursor<Item> | undefined; readonly second: Cursor<Item> | undefined } {
+  let first: Cursor<Item> | undefined;
+  let second: Cursor<Item> | undefined;
   for (const cursor of cursors) {
     if (cursor.item === undefined) continue;
-    if (found?.item === undefined || compareItems(cursor.item, found.item) < 0) found = cursor;
+    if (isBefore(cursor, first)) [first, second] = [cursor, first];
+    else if (isBefore(cursor, second)) second = cursor;
   }
-  return found;
+  return { first, second };
 }
 
-function compareItems(a: KeyAtLsn, b: KeyAtLsn): number {
-  const order = compareKeys(a.key, b.key);
-  if (order !== 0 || a.lsn === b.lsn) return order;
-  return a.lsn < b.lsn ? -1 : 1;
+function isBefore<Item extends Ordered>(cursor: Cursor<Item>, other: Cursor<Item> | undefined): boolean {
+  if (cursor.item === undefined) return false;
+  return other?.item === undefined || compareKeys(cursor.item.keyAndLsn, other.item.keyAndLsn) < 0;
 }
