@@ -48,6 +48,7 @@ export class LayerCache {
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   #sizeBytes = 0;
+  #memoryBytes = 0;
   #hits = 0;
   #misses = 0;
 
@@ -83,6 +84,11 @@ export class LayerCache {
       hits: this.#hits,
       misses: this.#misses,
     };
+  }
+
+  /** Layers that the disk did not take and that are not in the storage yet. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
   }
 
   /** What an index says of a layer: a file of another size is none of it. */
@@ -218,6 +224,7 @@ export class LayerCache {
     this.#forget(key);
     this.#layers.set(key, { isPinned: false, chunks: undefined, ...layer });
     this.#sizeBytes += layer.sizeBytes;
+    if (layer.chunks !== undefined) this.#memoryBytes += layer.sizeBytes;
   }
 
   #forget(key: string): void {
@@ -225,6 +232,7 @@ export class LayerCache {
     if (layer === undefined) return;
     this.#layers.delete(key);
     this.#sizeBytes -= layer.sizeBytes;
+    if (layer.chunks !== undefined) this.#memoryBytes -= layer.sizeBytes;
     this.#handles.drop(this.#files.pathOf(key));
   }
 

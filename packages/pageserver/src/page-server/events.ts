@@ -39,6 +39,8 @@ export type PageServerEvent =
       readonly attempt: number;
     }
   | { readonly kind: 'storage-recovered'; readonly timelineId: string; readonly attempts: number }
+  /** The local disk is full or fails: layers are read from the storage, new ones stay in memory until they are there. */
+  | { readonly kind: 'cache-failing'; readonly message: string }
   /** Somebody else holds the lease: nothing more is published. The end. */
   | { readonly kind: 'fenced'; readonly message: string }
   | { readonly kind: 'wal-source-connected'; readonly timelineId: string; readonly lsn: string }

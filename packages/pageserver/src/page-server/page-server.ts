@@ -24,6 +24,7 @@ import type { WalSource, WalSourceState } from './wal-source.ts';
 
 const TIMELINES_AT_ONCE = 8;
 const CLOSE_TIMEOUT_MS = 60_000;
+const CACHE_FAILURE_REPEAT_MS = 60_000;
 
 /** All timelines of one tenant, under one lease. */
 export class PageServer implements AsyncDisposable {
@@ -48,10 +49,12 @@ export class PageServer implements AsyncDisposable {
   static async open(options: PageServerOptions): Promise<PageServer> {
     const startedAt = performance.now();
     const config = resolvePageServerConfig(options);
+    const onFailure = cacheFailures(options);
     const cache = await LayerCache.open({
       storage: options.storage,
       directory: join(options.stateDirectory, 'cache'),
       sizeMaxBytes: config.cacheBytesMax,
+      onFailure,
     });
     const server = new PageServer(options, config, cache);
     try {
@@ -92,6 +95,8 @@ export class PageServer implements AsyncDisposable {
       clock,
       emit: this.#services.emit,
     });
+    // What the disk does not take is in memory.
+    this.#services.budget.add(cache);
     const onLost = () => {
       const reason: unknown = lease.signal.reason;
       if (isRepositoryError(reason)) this.#fence(fencedError(reason));
@@ -290,6 +295,18 @@ export class PageServer implements AsyncDisposable {
   #emit(event: PageServerEvent): void {
     this.#options.onEvent?.(event);
   }
+}
+
+/** The local disk fails: told at the first time and then once a minute. */
+function cacheFailures({ clock = systemClock, onEvent }: PageServerOptions): (error: unknown) => void {
+  let toldAt = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    const now = clock.now().getTime();
+    if (now < toldAt + CACHE_FAILURE_REPEAT_MS) return;
+    toldAt = now;
+    const message = error instanceof Error ? error.message : String(error);
+    onEvent?.({ kind: 'cache-failing', message });
+  };
 }
 
 function noTimeline(timelineId: string, tenantId: string): PageServerError {

@@ -2,6 +2,7 @@ import type { BuiltLayer, StoredLayer } from '@neon-snapshot/neon-layer';
 import type { TailChunk } from '@neon-snapshot/neon-timeline';
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import type { WalIntake } from '../ingest/wal-intake.ts';
+import { isPageServerError } from '../page-server-error.ts';
 import type { IndexObject } from '../push/index-object.ts';
 import { IndexPublisher, type Published } from '../push/index-publisher.ts';
 import { persist } from '../push/persist.ts';
@@ -248,9 +249,10 @@ export class TimelinePush {
       if (this.#ended.signal.aborted) return;
       try {
         await work();
-      } catch {
-        // Only the end comes here: closed or fenced. Everything else is repeated.
-        return;
+      } catch (error) {
+        if (this.#ended.signal.aborted || isPageServerError(error, 'PAGESERVER_FENCED')) return;
+        // What the storage fails with is repeated where it happens; anything else waits for the next turn.
+        this.#options.health.onFailure('push', error, 1);
       }
     }
   }
