@@ -1,21 +1,18 @@
 import {
-  createEndpoint,
-  findEndpoint,
   findPageServer,
   type PageServerState,
   type StartedEndpoint,
-  startEndpoint,
   startPageServer,
 } from '@neon-snapshot/pageserver-runner';
-import { type RepositoryConfig, type RepositoryPaths, repositoryPaths } from '@neon-snapshot/repository';
+import { repositoryPaths } from '@neon-snapshot/repository';
 import { usageError } from '../cli-error.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { directoryOf } from '../repository.ts';
-import { dataDirectoryBuilder } from '../server/build-data-directory.ts';
 import { connectionStringOf, endpointData } from '../server/describe-endpoint.ts';
 import { durabilityText } from '../server/durability-text.ts';
-import { ensureRepository, MAIN } from '../server/ensure-repository.ts';
+import { ensureRepository } from '../server/ensure-repository.ts';
 import { pageServerWords } from '../server/page-server-flags.ts';
+import { type StartPlace, startMain } from '../server/start-main.ts';
 import type { Session } from '../session.ts';
 
 /** `neon start`: the page server of the repository, which is made where there is none, and the endpoint main. */
@@ -33,11 +30,6 @@ export async function run(session: Session): Promise<CommandResult> {
   return describe({ state, wasRunning, started });
 }
 
-interface Place {
-  readonly config: RepositoryConfig;
-  readonly paths: RepositoryPaths;
-}
-
 function assertEngine({ args }: Session): void {
   const isNeon = args.string('engine') === 'neon';
   if (isNeon && !args.has('pageserver_bin'))
@@ -48,7 +40,7 @@ function assertEngine({ args }: Session): void {
 
 async function startServer(
   session: Session,
-  { paths, config }: Place,
+  { paths, config }: StartPlace,
 ): Promise<{ readonly state: PageServerState; readonly wasRunning: boolean }> {
   const found = await findPageServer(paths);
   if (found?.running) return { state: found.state, wasRunning: true };
@@ -74,27 +66,6 @@ async function startServer(
 
 function pluginWords({ args }: Session): string[] {
   return args.list('plugin').map((name) => `--plugin=${name}`);
-}
-
-/** Starts the endpoint main, which is made the first time. */
-export async function startMain(session: Session, { config, paths }: Place): Promise<StartedEndpoint> {
-  const port = session.args.integer('port');
-  if ((await findEndpoint(paths, MAIN)) === undefined)
-    await createEndpoint({
-      repository: paths,
-      name: MAIN,
-      timelineId: config.timeline_id,
-      postgresMajor: config.pg_version,
-      port,
-    });
-  return startEndpoint({
-    repository: paths,
-    name: MAIN,
-    build: dataDirectoryBuilder(session, config),
-    port,
-    onNote: (message) => session.output.note(message),
-    signal: session.signal,
-  });
 }
 
 /** Neon's page server takes WAL from safekeepers only, so no stock Postgres can be its endpoint. */

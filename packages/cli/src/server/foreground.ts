@@ -1,17 +1,13 @@
 import { stopEndpoint } from '@neon-snapshot/pageserver-runner';
-import type { RepositoryConfig, RepositoryPaths } from '@neon-snapshot/repository';
-import { startMain } from '../commands/start.ts';
 import type { CommandResult } from '../output/writer.ts';
 import type { Session } from '../session.ts';
 import { connectionStringOf } from './describe-endpoint.ts';
 import { MAIN } from './ensure-repository.ts';
 import { openPageServerProcess } from './page-server-process.ts';
+import { type StartPlace, startMain } from './start-main.ts';
 
 /** `neon start --foreground`: everything in this terminal until Ctrl-C, which stops it in order. */
-export async function runInForeground(
-  session: Session,
-  place: { readonly config: RepositoryConfig; readonly paths: RepositoryPaths },
-): Promise<CommandResult> {
+export async function runInForeground(session: Session, place: StartPlace): Promise<CommandResult> {
   const onNote = (message: string) => session.output.note(message);
   await using server = await openPageServerProcess(session, { command: 'neon start', onNote });
   try {

@@ -56,7 +56,9 @@ function timelineStatus(fields: Fields): TimelineStatus {
 
 /** For Neon's page server, which keeps nothing in storage but layers. */
 function lsnDistance(fields: Fields): number {
-  const [end, stored] = [fields.last_record_lsn, fields.remote_consistent_lsn];
+  // It says 0/0 as long as it has stored nothing itself.
+  const { last_record_lsn: end, disk_consistent_lsn: disk, remote_consistent_lsn: remote } = fields;
+  const stored = remote === '0/0' ? disk : remote;
   if (typeof end !== 'string' || typeof stored !== 'string') return 0;
   return Math.max(0, Number(parseLsn(end) - parseLsn(stored)));
 }

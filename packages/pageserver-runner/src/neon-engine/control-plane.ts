@@ -16,7 +16,7 @@ export interface ControlPlane extends AsyncDisposable {
 }
 
 /** Stripe size of tenants that are not sharded: written, never used. */
-export const STRIPE_SIZE_BLOCKS = 2048;
+const STRIPE_SIZE_BLOCKS = 2048;
 const BODY_BYTES_MAX = 1024 * 1024;
 
 /** Listens on a free port of 127.0.0.1. */
