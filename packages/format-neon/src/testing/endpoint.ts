@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { plugin as pgdata } from '@neon-snapshot/format-pgdata';
 import {
   decodeControlFile,
@@ -30,6 +31,8 @@ export interface Endpoint extends AsyncDisposable {
   readonly checkPoint: Lsn;
   /** Starts it, and stops it after the work. */
   run<T>(work: (server: PostgresServer) => Promise<T>): Promise<T>;
+  /** Starts it, and kills all its processes in the midst of the work. */
+  crash(work: (server: PostgresServer) => Promise<unknown>, afterMs: number): Promise<void>;
   /** What a walsender sends from a place on: up to the checkpoint that stopped it. */
   walFrom(start: Lsn): Uint8Array;
 }
@@ -64,6 +67,17 @@ export async function exportEndpoint(
       const result = await work(server);
       await server.stop('fast');
       return result;
+    },
+    crash: async (work, afterMs) => {
+      await using server = await startPostgres({
+        installation: await findPostgres({ major }),
+        dataDirectory,
+        settings: { max_wal_size: '10GB', wal_keep_size: '1GB' },
+      });
+      const ended = work(server).catch(() => undefined);
+      await delay(afterMs);
+      await server.stop('kill');
+      await ended;
     },
     walFrom: (start) => {
       const { checkPoint } = control();
