@@ -1,5 +1,6 @@
 import type { ClientWire } from '../client/client-wire.ts';
 import { type RawResult, readResult, sendQuery } from '../client/simple-query.ts';
+import { parseDecimalText, UINT32_MAX, UINT64_MAX } from '../decimal-text.ts';
 import { parseLsnText } from '../lsn-text.ts';
 
 import { PqError, protocolError } from '../pq-error.ts';
@@ -133,8 +134,8 @@ function tablespacesOf(result: RawResult | undefined): BaseBackupTablespace[] {
   if (rows.length === 0)
     throw protocolError(OPERATION, 'the server lists no tablespace, not even the data directory');
   return rows.map(([oid, location, size]) => ({
-    oid: oid ? Number(oid.toString('utf8')) : undefined,
+    oid: oid ? Number(parseDecimalText(oid.toString('utf8'), 'spcoid', UINT32_MAX)) : undefined,
     location: location ? location.toString('utf8') : undefined,
-    sizeKiB: size ? BigInt(size.toString('utf8')) : undefined,
+    sizeKiB: size ? parseDecimalText(size.toString('utf8'), 'size', UINT64_MAX) : undefined,
   }));
 }

@@ -1,5 +1,6 @@
 import type { ClientWire } from '../client/client-wire.ts';
 import { type RawResult, simpleQuery } from '../client/simple-query.ts';
+import { parseDecimalText, UINT64_MAX } from '../decimal-text.ts';
 import { parseLsnText } from '../lsn-text.ts';
 import { PqError, protocolError } from '../pq-error.ts';
 
@@ -41,7 +42,7 @@ type Signal = AbortSignal | undefined;
 export async function identifySystem(wire: ClientWire, signal: Signal): Promise<SystemIdentification> {
   const [id, timeline, position, database] = await oneRow(wire, 'IDENTIFY_SYSTEM', signal);
   return {
-    systemIdentifier: BigInt(requireText(id, 'systemid')),
+    systemIdentifier: parseDecimalText(requireText(id, 'systemid'), 'systemid', UINT64_MAX),
     timeLineId: parseTimeLineId(requireText(timeline, 'timeline')),
     lsn: parseLsnText(requireText(position, 'xlogpos')),
     database: database?.toString('utf8'),
