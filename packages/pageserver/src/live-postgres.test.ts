@@ -1,19 +1,10 @@
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { listTenants, listTimelines } from '@neon-snapshot/neon-layer';
 import { formatLsn, parseLsn } from '@neon-snapshot/postgres';
 import type { PostgresServer } from '@neon-snapshot/postgres-process';
-import { createMemoryStorage } from '@neon-snapshot/storage-core';
 import { describe, expect, it } from 'vitest';
 import { comparePages } from './testing/compare-pages.ts';
-import {
-  exportEndpoint,
-  importFreshCluster,
-  makeScratchDirectory,
-  startEndpoint,
-  walSourceOf,
-} from './testing/live-postgres.ts';
-import { makeStateDirectory, openTestServer } from './testing/memory-server.ts';
+import { makeLiveTimeline, startEndpoint, walSourceOf } from './testing/live-postgres.ts';
+import { openTestServer } from './testing/memory-server.ts';
 import type { Timeline } from './timeline/timeline.ts';
 
 /** All of them on CI. */
@@ -46,23 +37,13 @@ describe.each(MAJORS)('a running stock Postgres %i', (major) => {
   it('is followed: what it writes becomes durable, and its pages are those that it has on disk', {
     timeout: 120_000,
   }, async () => {
-    await using bucket = createMemoryStorage();
-    await using scratch = await makeScratchDirectory();
-    await using directory = await makeStateDirectory();
-    await importFreshCluster(bucket, { major, scratch: scratch.path });
-    const [tenant] = await listTenants(bucket);
-    const tenantId = tenant?.tenantId ?? '';
-    const [timelineId = ''] = await listTimelines(
-      bucket,
-      tenant ?? { tenantId, shard: { number: 0, count: 0 } },
-    );
-    const dataDirectory = join(scratch.path, 'endpoint');
-    await exportEndpoint(bucket, dataDirectory);
+    await using live = await makeLiveTimeline(major);
+    const { bucket, tenantId, timelineId, dataDirectory, stateDirectory } = live;
     const open = () =>
       openTestServer({
         storage: bucket,
         tenantId,
-        stateDirectory: directory.path,
+        stateDirectory,
         pushIntervalMs: 50,
         layerIntervalMs: 700,
       });

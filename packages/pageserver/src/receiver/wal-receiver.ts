@@ -7,7 +7,7 @@ import { isPageServerError, PageServerError } from '../page-server-error.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 
 /** What Postgres knows this page server as: to be named in `synchronous_standby_names`. */
-export const APPLICATION_NAME = 'neon_pageserver';
+const APPLICATION_NAME = 'neon_pageserver';
 const FIRST_DELAY_MS = 100;
 const DELAY_MAX_MS = 5_000;
 /** How often Postgres is told where we are when nothing changes. */

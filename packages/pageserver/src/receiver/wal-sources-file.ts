@@ -72,7 +72,7 @@ function parse(text: string, failure: (cause: unknown) => PageServerError): Read
 }
 
 /** A WAL source as JSON has it, or undefined for anything else. */
-export function parseWalSource(value: unknown): WalSource | undefined {
+function parseWalSource(value: unknown): WalSource | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { host, port, user, passfile, slot } = value as Readonly<Record<string, unknown>>;
   if (typeof host !== 'string' || typeof port !== 'number' || typeof user !== 'string') return undefined;

@@ -10,6 +10,7 @@ import {
 } from '@neon-snapshot/format-core';
 import { plugin as neon } from '@neon-snapshot/format-neon';
 import { plugin as pgdata } from '@neon-snapshot/format-pgdata';
+import { listTenants, listTimelines, UNSHARDED } from '@neon-snapshot/neon-layer';
 import {
   findPostgres,
   initdb,
@@ -17,15 +18,48 @@ import {
   startPostgres,
   unprivilegedUser,
 } from '@neon-snapshot/postgres-process';
-import type { Storage } from '@neon-snapshot/storage-core';
+import { createMemoryStorage, type Storage } from '@neon-snapshot/storage-core';
 import { openFsStorage } from '@neon-snapshot/storage-fs';
 import type { WalSource } from '../page-server/wal-source.ts';
+import { makeStateDirectory } from './memory-server.ts';
 
 /** A directory that a server's account can enter. */
 export async function makeScratchDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'neon-live-'));
   await chmod(path, 0o755);
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** A fresh cluster in a bucket, and the data directory of an endpoint at its end. */
+export interface LiveTimeline extends AsyncDisposable {
+  readonly bucket: Storage;
+  readonly tenantId: string;
+  readonly timelineId: string;
+  readonly dataDirectory: string;
+  /** Of the page server. */
+  readonly stateDirectory: string;
+}
+
+export async function makeLiveTimeline(major: number): Promise<LiveTimeline> {
+  const bucket = createMemoryStorage();
+  const scratch = await makeScratchDirectory();
+  const state = await makeStateDirectory();
+  await importFreshCluster(bucket, { major, scratch: scratch.path });
+  const [tenant = { tenantId: '', shard: UNSHARDED }] = await listTenants(bucket);
+  const [timelineId = ''] = await listTimelines(bucket, tenant);
+  const dataDirectory = join(scratch.path, 'endpoint');
+  await exportEndpoint(bucket, dataDirectory);
+  return {
+    bucket,
+    tenantId: tenant.tenantId,
+    timelineId,
+    dataDirectory,
+    stateDirectory: state.path,
+    async [Symbol.asyncDispose]() {
+      await state[Symbol.asyncDispose]();
+      await scratch[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** A fresh cluster as a Neon timeline, as `neon init` makes it. */

@@ -37,7 +37,9 @@ async function main(name: string): Promise<void> {
   }
   const seconds = (performance.now() - startedAt) / 1000;
   const megabytes = Number(timeline.lastRecordLsn - sample.baseLsn) / 1e6;
-  console.log(`ingest: ${megabytes.toFixed(1)} MB in ${seconds.toFixed(2)} s, ${(megabytes / seconds).toFixed(0)} MB/s`);
+  console.log(
+    `ingest: ${megabytes.toFixed(1)} MB in ${seconds.toFixed(2)} s, ${(megabytes / seconds).toFixed(0)} MB/s`,
+  );
   const keys = sample.phases.at(-1)?.listed.map(([hex]) => keyFromHex(hex)) ?? [];
   const pages = keys.filter((key) => key[0] === 0 && key[14] !== 0xff && (key[11] !== 0 || key[12] !== 0));
   const random = seededRandom(1);

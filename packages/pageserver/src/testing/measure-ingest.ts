@@ -19,7 +19,11 @@ async function main(major: number, rows: number): Promise<void> {
   await importFreshCluster(bucket, { major, scratch: scratch.path });
   const dataDirectory = join(scratch.path, 'endpoint');
   await exportEndpoint(bucket, dataDirectory);
-  const postgres = await startEndpoint(major, dataDirectory, { wal_keep_size: '8GB', fsync: 'off', max_wal_size: '2GB' });
+  const postgres = await startEndpoint(major, dataDirectory, {
+    wal_keep_size: '8GB',
+    fsync: 'off',
+    max_wal_size: '2GB',
+  });
   for (const sql of [
     'create table accounts (id int primary key, branch int, balance int, filler char(84))',
     `insert into accounts select g, g % 10, 0, '' from generate_series(1, ${rows}) g`,
