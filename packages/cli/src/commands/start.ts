@@ -18,6 +18,7 @@ import type { Session } from '../session.ts';
 /** `neon start`: the page server of the repository, which is made where there is none, and the endpoint main. */
 export async function run(session: Session): Promise<CommandResult> {
   assertEngine(session);
+  await assertServable(session);
   const config = await ensureRepository(session);
   const paths = repositoryPaths(directoryOf(session));
   if (session.args.boolean('foreground') && session.args.string('engine') !== 'neon') {
@@ -28,6 +29,22 @@ export async function run(session: Session): Promise<CommandResult> {
   if (state.engine === 'neon') return describeNeon(state, wasRunning);
   const started = await startMain(session, { config, paths });
   return describe({ state, wasRunning, started });
+}
+
+/** Before anything is made: the account that Postgres runs as has to get to its files. */
+async function assertServable(session: Session): Promise<void> {
+  if (session.args.string('engine') === 'neon') return;
+  const { assertReachable, unprivilegedUser } = await import('@neon-snapshot/postgres-process');
+  await assertReachable(repositoryPaths(directoryOf(session)).endpointsDirectory, unprivilegedUser());
+}
+
+/** Who asks for `remote` must not go away with `local`. */
+function assertSameDurability({ args }: Session, { durability }: PageServerState): void {
+  const asked = args.string('durability');
+  if (asked === undefined || asked === durability) return;
+  throw usageError(
+    `the page server runs with --durability=${durability} already; neon stop, then start it with ${asked}`,
+  );
 }
 
 function assertEngine({ args }: Session): void {
@@ -43,7 +60,10 @@ async function startServer(
   { paths, config }: StartPlace,
 ): Promise<{ readonly state: PageServerState; readonly wasRunning: boolean }> {
   const found = await findPageServer(paths);
-  if (found?.running) return { state: found.state, wasRunning: true };
+  if (found?.running) {
+    assertSameDurability(session, found.state);
+    return { state: found.state, wasRunning: true };
+  }
   if (found !== undefined)
     session.output.note(`the last page server (pid ${found.state.pid}) ended without a proper stop`);
   session.output.note(`starting the page server on ${config.storage_dest}`);

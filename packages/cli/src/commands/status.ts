@@ -13,13 +13,15 @@ import { durabilityText } from '../server/durability-text.ts';
 import { readTimelineStatus, type TimelineStatus } from '../server/timeline-status.ts';
 import type { Session } from '../session.ts';
 
+const ANSWER_TIMEOUT_MS = 10_000;
+
 /** `neon status`: what runs, how to connect, how far the storage is behind. */
 export async function run(session: Session): Promise<CommandResult> {
   const config = await requiredRepository(session);
   const paths = repositoryPaths(directoryOf(session));
   const found = await findPageServer(paths);
   const endpoints = await listEndpoints(paths);
-  const timelines = found?.running === true ? await readTimelineStatus(found.state, session.signal) : [];
+  const timelines = found?.running === true ? await timelinesOf(session, found.state) : [];
   const server: { readonly [key: string]: JsonValue } =
     found === undefined
       ? { running: false, pid: null }
@@ -47,6 +49,18 @@ export async function run(session: Session): Promise<CommandResult> {
       endpoints: endpoints.map(endpointData),
     },
   };
+}
+
+/** A page server that does not answer is no reason to hide the rest. */
+async function timelinesOf(session: Session, state: PageServerState): Promise<readonly TimelineStatus[]> {
+  const signal = AbortSignal.any([session.signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
+  try {
+    return await readTimelineStatus(state, signal);
+  } catch (error) {
+    if (session.signal.aborted) throw error;
+    session.output.warn(error instanceof Error ? error.message : String(error));
+    return [];
+  }
 }
 
 function pageServerLines(

@@ -33,6 +33,11 @@ const LOG_CHECK_INTERVAL_MS = 60_000;
 /** The page server repeats for ever by itself, and wants to hear soon of a storage that fails. */
 const STORAGE_ATTEMPTS_MAX = 2;
 const STORAGE_TIMEOUT_MS = 20_000;
+/** The same for backends that repeat by themselves. */
+const IMPATIENCE: Readonly<Record<string, string>> = {
+  S3_MAX_RETRIES: '2',
+  S3_MAX_THROTTLING_RETRY_DELAY: '1000',
+};
 
 /**
  * Opens a page server of the session's repository and listens. It owns the repository until it is disposed, which pushes
@@ -64,12 +69,20 @@ function openForServing(session: Session, { config }: Repository): Promise<Stora
   return openStorage(session.registry, config.storage_dest, {
     role: 'storage',
     access: 'write',
-    env: session.env,
+    env: withImpatience(session.env),
     baseDirectory: session.currentDirectory,
     attemptsMax: STORAGE_ATTEMPTS_MAX,
     timeoutMs: STORAGE_TIMEOUT_MS,
     warn: (message) => session.output.warn(message),
   });
+}
+
+/** What the user has set, under any of its names, stays. */
+function withImpatience(env: Session['env']): Session['env'] {
+  const added = Object.entries(IMPATIENCE).filter(([name]) =>
+    [name, `NEON_STORAGE_${name}`, `WALG_${name}`].every((each) => env[each] === undefined),
+  );
+  return { ...Object.fromEntries(added), ...env };
 }
 
 interface ServingParts extends OpenProcessOptions {

@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { isServerRunning, readPostmasterPid } from '@neon-snapshot/postgres-process';
 import { type RepositoryPaths, writeFileAtomic } from '@neon-snapshot/repository';
+import type { Durability } from '../page-server-state.ts';
 import { RunnerError } from '../runner-error.ts';
 import { type EndpointPaths, endpointPaths } from './endpoint-paths.ts';
 
@@ -19,6 +20,8 @@ export interface EndpointState {
   readonly socketDirectory?: string;
   /** Where the timeline's next record started when the data directory was built from it. */
   readonly builtAt?: string;
+  /** What its last start promised of commits. */
+  readonly durability?: Durability;
 }
 
 /** An endpoint as it is now. */
@@ -29,7 +32,7 @@ export interface Endpoint extends EndpointState {
 }
 
 export async function writeEndpointState(paths: EndpointPaths, state: EndpointState): Promise<void> {
-  const { name, timelineId, postgresMajor, port, superuser, socketDirectory, builtAt } = state;
+  const { name, timelineId, postgresMajor, port, superuser, socketDirectory, builtAt, durability } = state;
   const facts = {
     version: STATE_VERSION,
     name,
@@ -39,6 +42,7 @@ export async function writeEndpointState(paths: EndpointPaths, state: EndpointSt
     superuser,
     socketDirectory,
     builtAt,
+    durability,
   };
   await writeFileAtomic({ path: paths.stateFile, text: `${JSON.stringify(facts, undefined, 2)}\n` });
 }
@@ -108,7 +112,7 @@ function tryParse(text: string): EndpointState | undefined {
     state.version === STATE_VERSION &&
     [state.name, state.timelineId].every((each) => typeof each === 'string') &&
     [state.postgresMajor, state.port].every(Number.isSafeInteger) &&
-    [state.superuser, state.socketDirectory, state.builtAt].every(
+    [state.superuser, state.socketDirectory, state.builtAt, state.durability].every(
       (each) => each === undefined || typeof each === 'string',
     );
   return isWhole ? state : undefined;

@@ -1,5 +1,11 @@
 import { mkdir } from 'node:fs/promises';
-import { findPostgres, startDetachedPostgres } from '@neon-snapshot/postgres-process';
+import {
+  assertReachable,
+  findPostgres,
+  startDetachedPostgres,
+  stopDetachedPostgres,
+  unprivilegedUser,
+} from '@neon-snapshot/postgres-process';
 import { acquireLock, type RepositoryPaths } from '@neon-snapshot/repository';
 import { boundLogFile } from '../log-file.ts';
 import { setWalSource } from '../page-server-client.ts';
@@ -42,11 +48,19 @@ export async function startEndpoint(options: StartEndpointOptions): Promise<Star
   const { repository, name, signal } = options;
   const pageServer = await requirePageServer(repository);
   const { paths } = await requireEndpoint(repository, name);
+  await assertReachable(paths.dataDirectory, unprivilegedUser());
   await using _lock = await acquireLock(paths.lockFile, { command: `neon endpoint start ${name}` });
   const endpoint = await requireEndpoint(repository, name);
-  if (endpoint.pid !== undefined) {
+  if (endpoint.pid !== undefined && endpoint.durability === pageServer.durability) {
     await connectPageServer(pageServer, endpoint, signal);
     return { endpoint, wasRunning: true, reused: true };
+  }
+  if (endpoint.pid !== undefined) {
+    options.onNote?.(
+      `endpoint ${name} is started again: its commits are to be durable by --durability=${pageServer.durability}`,
+    );
+    // It is not asked for its WAL before it stops: what the page server lacks is still there after the start.
+    await stopDetachedPostgres({ dataDirectory: paths.dataDirectory, mode: 'immediate', signal });
   }
   const major = endpoint.postgresMajor;
   const installation = await findPostgres({ major, prefer: 'system', signal });
@@ -57,7 +71,8 @@ export async function startEndpoint(options: StartEndpointOptions): Promise<Star
   });
   const port = await choosePort(endpoint, options);
   const socketDirectory = await makeSocketDirectory(paths, endpoint.socketDirectory);
-  const started = { ...endpoint, ...cluster, port, socketDirectory };
+  const { durability } = pageServer;
+  const started = { ...endpoint, ...cluster, port, socketDirectory, durability };
   await writeEndpointState(paths, started);
   await writeServerFiles(paths, major);
   await mkdir(repository.logsDirectory, { recursive: true });
@@ -65,7 +80,7 @@ export async function startEndpoint(options: StartEndpointOptions): Promise<Star
   const pid = await startDetachedPostgres({
     installation,
     dataDirectory: paths.dataDirectory,
-    settings: commandLineSettings(paths, { port, socketDirectory, durability: pageServer.durability }),
+    settings: commandLineSettings(paths, { port, socketDirectory, durability }),
     logFile: paths.logFile,
     readyTimeoutMs: READY_TIMEOUT_MS,
     signal,
