@@ -1,4 +1,10 @@
 export {
+  type IngestBackupWalRequest,
+  type IngestedBackupWal,
+  ingestBackupWal,
+} from './backup/ingest-backup-wal.ts';
+export type { StoredPages } from './backup/layered-state.ts';
+export {
   type FallbackOptions,
   type FallbackRequest,
   type RedoFallback,

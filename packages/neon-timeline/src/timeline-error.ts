@@ -2,10 +2,14 @@
 export type TimelineErrorCode =
   /** An option has no meaning, or options contradict each other. */
   | 'TIMELINE_INVALID_ARGUMENT'
+  /** The store lacks a guarantee that is needed. */
+  | 'TIMELINE_UNSUPPORTED'
   /** WAL that no Postgres sends: a wrong CRC, link to the record before, length or page header. */
   | 'TIMELINE_WAL_CORRUPT'
   /** WAL of another cluster. */
   | 'TIMELINE_WAL_FOREIGN'
+  /** The WAL that a base backup needs ends too early. */
+  | 'TIMELINE_WAL_TRUNCATED'
   /** A record that is whole and cannot be ingested. */
   | 'TIMELINE_WAL_INVALID'
   /** Two chunks of raw WAL in storage contradict each other. */

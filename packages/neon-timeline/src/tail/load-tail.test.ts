@@ -130,6 +130,11 @@ describe('a chunk', () => {
     await expect(put(storage, 0x1000n, 0x40)).rejects.toMatchObject({ code: 'STORAGE_UNSUPPORTED' });
   });
 
+  it('is refused by a store that may list it late', async () => {
+    await using storage = createMemoryStorage({ capability: { consistency: 'eventual' } });
+    await expect(put(storage, 0x1000n, 0x40)).rejects.toMatchObject({ code: 'TIMELINE_UNSUPPORTED' });
+  });
+
   it('is not empty', async () => {
     await using storage = createMemoryStorage();
     await expect(put(storage, 0x1000n, 0)).rejects.toMatchObject({ code: 'TIMELINE_INVALID_ARGUMENT' });

@@ -44,10 +44,11 @@ export interface PutTailChunkRequest extends TailRequest {
 /**
  * Puts WAL, only where nothing has its name. Returns once it is durable: also where the same bytes are there already, as after a put whose
  * answer was lost. Other bytes of that name are `TIMELINE_TAIL_CONFLICT`; otherwise throws `StorageError`, and the chunk may be there
- * nevertheless. Whether the lease is still held has to be looked at afterwards, before anybody is told.
+ * nevertheless. A store that may list objects late is `TIMELINE_UNSUPPORTED`. Whether the lease is still held has to be looked at afterwards, before anybody is told.
  */
 export async function putTailChunk(storage: Storage, request: PutTailChunkRequest): Promise<TailChunk> {
   const { bytes, signal } = request;
+  if (storage.capability.consistency === 'eventual') throw inconsistentStore(storage);
   if (bytes.length === 0 || bytes.length > TAIL_CHUNK_BYTES_MAX) throw badSize(bytes.length);
   const chunk = tailChunk(request, { ...request, sizeBytes: bytes.length });
   try {
@@ -101,6 +102,15 @@ export function obsoleteTailChunks(
     ({ generation, end }) =>
       generation < owner.generation || (generation === owner.generation && end <= owner.keepFrom),
   );
+}
+
+/** There an owner's listing may lack what was acknowledged by the one before. */
+function inconsistentStore({ url }: Storage): TimelineError {
+  return new TimelineError({
+    code: 'TIMELINE_UNSUPPORTED',
+    operation: 'put WAL',
+    message: `${url} may list objects late (its consistency is eventual), so WAL that is put there could be missed; use another store`,
+  });
 }
 
 function badSize(sizeBytes: number): TimelineError {
