@@ -1,48 +1,12 @@
-import { createHash } from 'node:crypto';
-import { keyFromHex } from '@neon-snapshot/neon-layer';
+import type { Lsn } from '@neon-snapshot/postgres';
 import { createMemoryStorage } from '@neon-snapshot/storage-core';
 import { describe, expect, it } from 'vitest';
+import { createBranch } from './branches/create-branch.ts';
 import { makeStateDirectory, openTestServer } from './testing/memory-server.ts';
 import { createMortalStorage } from './testing/mortal-storage.ts';
 import { seededRandom } from './testing/random.ts';
-import {
-  comparableValue,
-  HAS_SAMPLES,
-  isDirectory,
-  openSampleTimeline,
-  SAMPLES_NOTE,
-  type SamplePhase,
-  type SampleTimeline,
-} from './testing/sample-timeline.ts';
-import type { Timeline } from './timeline/timeline.ts';
-
-/** Keys whose value is not the one that the real page server listed. */
-async function differences(
-  timeline: Timeline,
-  phase: SamplePhase,
-  { major }: SampleTimeline,
-): Promise<readonly string[]> {
-  const found: string[] = [];
-  const keys = phase.listed.map(([hex]) => keyFromHex(hex));
-  const values = await timeline.getMany(keys, phase.lsn);
-  const real = await phase.openView();
-  for (const [i, [hex, length, digest]] of phase.listed.entries()) {
-    const value = values[i];
-    if (value === undefined) found.push(`${hex}: none`);
-    else if (isDirectory(hex)) {
-      const theirs = await real.get(keyFromHex(hex));
-      const isSame =
-        theirs !== undefined && comparableValue(hex, theirs, major) === comparableValue(hex, value, major);
-      if (!isSame) found.push(`${hex}: another directory`);
-    } else if (value.length !== length || sha256(value) !== digest) found.push(`${hex}: another value`);
-  }
-  real.close();
-  return found;
-}
-
-function sha256(value: Uint8Array): string {
-  return createHash('sha256').update(value).digest('hex').slice(0, 32);
-}
+import { differences } from './testing/sample-differences.ts';
+import { HAS_SAMPLES, openSampleTimeline, SAMPLES_NOTE } from './testing/sample-timeline.ts';
 
 describe.runIf(HAS_SAMPLES)(`WAL that a real page server took${SAMPLES_NOTE}`, () => {
   it.each([
@@ -99,6 +63,35 @@ describe.runIf(HAS_SAMPLES)(`WAL that a real page server took${SAMPLES_NOTE}`, (
       const last = sample.phases.at(-1);
       if (last !== undefined)
         expect(await differences(again.timeline(sample.timelineId), last, sample)).toEqual([]);
+    },
+  );
+
+  it.each(['pg16', 'pg17'])(
+    'of %s in a branch gives the values that the real page server listed for its branch',
+    { timeout: 120_000 },
+    async (name) => {
+      const sample = await openSampleTimeline(name);
+      const { branch, tenantId, timelineId, wal, baseLsn } = sample;
+      await using storage = createMemoryStorage();
+      await using directory = await makeStateDirectory();
+      await sample.putBase(storage);
+      await using server = await openTestServer({ storage, tenantId, stateDirectory: directory.path });
+      const take = async (timeline: Timeline, end: Lsn) => {
+        const { receivedLsn } = timeline;
+        const part = wal.slice(Number(receivedLsn - baseLsn), Number(end - baseLsn));
+        await timeline.ingestWal(part, receivedLsn);
+      };
+      const main = server.timeline(timelineId);
+      // It goes on behind the branch point.
+      await take(main, branch.phase.lsn);
+      const start = { kind: 'lsn', lsn: branch.start } as const;
+      await createBranch(server, { parentId: timelineId, timelineId: branch.timelineId, start });
+      const timeline = server.timeline(branch.timelineId);
+      expect(timeline.ancestor).toEqual({ timelineId, lsn: branch.start });
+      await take(timeline, branch.phase.lsn);
+      expect(await differences(timeline, branch.phase, sample)).toEqual([]);
+      await timeline.push();
+      expect(await differences(timeline, branch.phase, sample)).toEqual([]);
     },
   );
 });
