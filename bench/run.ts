@@ -6,12 +6,14 @@ import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { runBaseBackup } from './case-basebackup.ts';
 import { runExport } from './case-export.ts';
 import { runHistory } from './case-history.ts';
 import { runImport } from './case-import.ts';
 import { runIngest } from './case-ingest.ts';
 import { runRedo } from './case-redo.ts';
 import { runS3 } from './case-s3.ts';
+import { runServer } from './case-server.ts';
 import { runSmallFiles } from './case-small-files.ts';
 import { runStart } from './case-start.ts';
 import { type BenchUser, BIN } from './cluster.ts';
@@ -51,12 +53,14 @@ console.log(
 const cases = {
   import: runImport,
   export: runExport,
+  basebackup: runBaseBackup,
   s3: runS3,
   small: runSmallFiles,
   start: runStart,
   redo: runRedo,
   history: runHistory,
   ingest: runIngest,
+  server: runServer,
 } as const;
 for (const name of values.only.split(',')) {
   const run = cases[name as keyof typeof cases];
