@@ -7,6 +7,7 @@ import { createMortalStorage } from './testing/mortal-storage.ts';
 import { seededRandom } from './testing/random.ts';
 import { differences } from './testing/sample-differences.ts';
 import { HAS_SAMPLES, openSampleTimeline, SAMPLES_NOTE } from './testing/sample-timeline.ts';
+import type { Timeline } from './timeline/timeline.ts';
 
 describe.runIf(HAS_SAMPLES)(`WAL that a real page server took${SAMPLES_NOTE}`, () => {
   it.each([

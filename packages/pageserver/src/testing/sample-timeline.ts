@@ -54,6 +54,8 @@ export interface SampleTimeline {
   /** Where the images lie and the WAL begins. */
   readonly baseLsn: Lsn;
   readonly phases: readonly SamplePhase[];
+  /** From the main timeline at `p1`; it took the same WAL to `p2`. */
+  readonly branch: { readonly timelineId: string; readonly start: Lsn; readonly phase: SamplePhase };
   /** The WAL as a walsender sends it, from `baseLsn` on, at least to the last phase. */
   readonly wal: Uint8Array;
   /** Puts the imported cluster: its image layers, and an index of generation 1 that ends at `baseLsn`. */
@@ -71,26 +73,35 @@ export async function openSampleTimeline(name: string): Promise<SampleTimeline> 
   const { metadata, layers } = source.index;
   const major = metadata.postgresMajor;
   const baseLsn = metadata.initdbLsn;
-  const phases = (expected.phases as readonly { readonly name: string; readonly lsn: string }[]).map(
-    (phase): SamplePhase => ({
-      name: phase.name,
-      lsn: parseLsn(phase.lsn),
-      openView: () =>
-        openTimelineView(real, {
-          tenant: tenantId,
-          timelineId,
-          lsn: parseLsn(phase.lsn),
-          redo: createValueRedo(major),
-        }),
-      listed: readListing(`${directory}expected/values-main-${phase.name}.tsv.gz`),
-    }),
-  );
+  const lsnOf = (name: string): Lsn => {
+    const phase = (expected.phases as readonly { readonly name: string; readonly lsn: string }[]).find(
+      (each) => each.name === name,
+    );
+    return parseLsn(phase?.lsn ?? '');
+  };
+  const phaseOf = (timeline: 'main' | 'branch', name: string): SamplePhase => ({
+    name: `${timeline} ${name}`,
+    lsn: lsnOf(name),
+    openView: () =>
+      openTimelineView(real, {
+        tenant: tenantId,
+        timelineId: String(expected.timelines[timeline]),
+        lsn: lsnOf(name),
+        redo: createValueRedo(major),
+      }),
+    listed: readListing(`${directory}expected/values-${timeline}-${name}.tsv.gz`),
+  });
   return {
     major,
     tenantId,
     timelineId,
     baseLsn,
-    phases,
+    phases: ['base', 'p1', 'p2', 'p3'].map((name) => phaseOf('main', name)),
+    branch: {
+      timelineId: String(expected.timelines.branch),
+      start: lsnOf('p1'),
+      phase: phaseOf('branch', 'p2'),
+    },
     wal: walFrom(`${directory}source/wal/`, baseLsn),
     putBase: async (storage) => {
       const images = source.layers.layers.filter(
