@@ -13,6 +13,7 @@ import type { PinnedLsn } from '../gc/retained-points.ts';
 import type { CallOptions } from '../timeline/timeline-types.ts';
 import { SeenLsns } from './seen-lsns.ts';
 import { MAINTENANCE_DEFAULTS, type MaintenanceSettings } from './settings.ts';
+import { Turns } from './turns.ts';
 
 export interface TimelineMaintenanceOptions {
   /** The bucket itself: names and notes lie there. */
@@ -28,6 +29,8 @@ export interface TimelineMaintenanceOptions {
   readonly pitrIntervalMs: number;
   /** How long an object stays that no index lists any more. */
   readonly gcGraceMs: number;
+  /** Shared by the timelines of a process, so that one of them works at a time. */
+  readonly turns?: Turns | undefined;
   readonly settings?: Partial<MaintenanceSettings> | undefined;
   /** Told what was done; must not throw. */
   readonly onDone?: ((done: MaintenanceDone) => void) | undefined;
@@ -58,6 +61,7 @@ export class TimelineMaintenance {
   readonly #options: TimelineMaintenanceOptions;
   readonly #settings: MaintenanceSettings;
   readonly #seen: SeenLsns;
+  readonly #turns: Turns;
   readonly #counters = {
     l0LayersCompacted: 0,
     l1LayersCompacted: 0,
@@ -77,6 +81,7 @@ export class TimelineMaintenance {
     this.#options = options;
     this.#settings = { ...MAINTENANCE_DEFAULTS, ...options.settings };
     this.#seen = new SeenLsns(options.pitrIntervalMs);
+    this.#turns = options.turns ?? new Turns();
   }
 
   get counters(): MaintenanceCounters {
@@ -93,11 +98,15 @@ export class TimelineMaintenance {
    * timeline as it was before that step; the next run tries anew.
    */
   async run({ signal }: CallOptions = {}): Promise<void> {
-    this.#counters.runs += 1;
-    const { index } = this.#target.source;
+    const { source } = this.#target;
     // Shards have other rules for their layers; nothing here writes any.
-    if (this.#target.source.tenant.shard.count > 1) return;
-    this.#seen.see({ lsn: index.metadata.diskConsistentLsn, at: this.#options.now() });
+    if (source.tenant.shard.count > 1) return;
+    this.#seen.see({ lsn: source.index.metadata.diskConsistentLsn, at: this.#options.now() });
+    await this.#turns.take(() => this.#run({ signal }), signal);
+  }
+
+  async #run({ signal }: CallOptions): Promise<void> {
+    this.#counters.runs += 1;
     try {
       await this.#noteLeftovers({ signal });
       await this.#compact({ signal });

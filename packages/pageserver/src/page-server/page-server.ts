@@ -6,6 +6,7 @@ import { finishDeletions } from '../branches/delete-branch.ts';
 import { LayerCache } from '../cache/layer-cache.ts';
 import { LsnLeases } from '../leases/lsn-leases.ts';
 import { TimelineMaintenance } from '../maintenance/timeline-maintenance.ts';
+import { Turns } from '../maintenance/turns.ts';
 import { PageServerError } from '../page-server-error.ts';
 import { createWriteGuard, fencedError, type WriteGuard } from '../push/write-guard.ts';
 import { WalReceivers } from '../receiver/wal-receivers.ts';
@@ -39,6 +40,7 @@ export class PageServer implements AsyncDisposable {
   readonly #timelines = new Map<string, Timeline>();
   readonly #receivers: WalReceivers;
   readonly #maintenance = new Map<string, MaintenanceLoop>();
+  readonly #maintenanceTurns = new Turns();
   readonly #ended = new AbortController();
   #closing: Promise<void> | undefined;
 
@@ -253,6 +255,7 @@ export class PageServer implements AsyncDisposable {
       now: () => clock.now(),
       pitrIntervalMs,
       gcGraceMs,
+      turns: this.#maintenanceTurns,
       onDone: (done) => emit({ kind: 'maintenance', timelineId, ...done }),
     });
     this.#maintenance.set(timelineId, new MaintenanceLoop({ timelineId, maintenance, clock, emit }));
