@@ -1,4 +1,6 @@
 /** The harness: clusters of every kind, whose WAL is replayed by us and judged by Postgres. */
+import { join } from 'node:path';
+import { type RunWorkloadOptions, runWorkload } from '@neon-snapshot/cluster-testkit';
 import type { PostgresInstallation, ServerSettings } from '@neon-snapshot/postgres-process';
 import type { RedoSettings } from '../redo-context.ts';
 import { createRedoEngine, type RedoEngine, type RedoEngineOptions } from '../redo-engine.ts';
@@ -7,7 +9,6 @@ import { BasePages } from './base-pages.ts';
 import { operationLabel } from './check-consistency.ts';
 import { makeRedoCluster, type RedoCluster } from './redo-cluster.ts';
 import { type ReplayCounts, replayWal } from './replay-wal.ts';
-import { type RunWorkloadOptions, runWorkload } from './run-workload.ts';
 import { comparePages, type PageComparison, replayWithStock } from './stock-replay.ts';
 
 export interface HarnessOptions extends RunWorkloadOptions {
@@ -18,7 +19,16 @@ export interface HarnessOptions extends RunWorkloadOptions {
 
 export function makeHarnessCluster(options: HarnessOptions): Promise<RedoCluster> {
   const { installation, dataChecksums = false, settings = {} } = options;
-  return makeRedoCluster({ installation, dataChecksums, settings }, (server) => runWorkload(server, options));
+  return makeRedoCluster({ installation, dataChecksums, settings }, (server) =>
+    runWorkload(
+      {
+        major: installation.major,
+        copyFile: join(server.dataDirectory, 'copy.out'),
+        connect: () => server.connect(),
+      },
+      options,
+    ),
+  );
 }
 
 /** An engine for the WAL of a cluster of stock Postgres. */
