@@ -7,17 +7,26 @@ export class ByteSource {
   readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #operation: string;
   readonly #signal: AbortSignal | undefined;
+  readonly #freesChunks: boolean;
+  /** Its last view was given out by the call before. */
+  #spent: Uint8Array | undefined;
   #chunk: Uint8Array = EMPTY;
   #offset = 0;
   #consumed = 0;
 
   constructor(
     stream: AsyncIterable<Uint8Array>,
-    options: { readonly operation: string; readonly signal?: AbortSignal | undefined },
+    options: {
+      readonly operation: string;
+      readonly signal?: AbortSignal | undefined;
+      /** Free large chunks as soon as the view behind their last one is asked for. */
+      readonly freesChunks?: boolean;
+    },
   ) {
     this.#iterator = stream[Symbol.asyncIterator]();
     this.#operation = options.operation;
     this.#signal = options.signal;
+    this.#freesChunks = options.freesChunks ?? false;
   }
 
   /** Bytes taken so far: where the next one stands in the stream. */
@@ -27,6 +36,8 @@ export class ByteSource {
 
   /** At least one byte and at most `sizeMaxBytes`, as a view of the stream's own chunk; undefined at the end. */
   async take(sizeMaxBytes: number): Promise<Uint8Array | undefined> {
+    if (this.#spent !== undefined) freeChunk(this.#spent);
+    this.#spent = undefined;
     while (this.#offset === this.#chunk.length) {
       throwIfAborted(this.#signal, this.#operation);
       const next = await this.#iterator.next();
@@ -39,6 +50,7 @@ export class ByteSource {
     this.#consumed += view.length;
     if (this.#offset === this.#chunk.length) {
       // Its last view may be all of it, and belongs to the receiver, who may detach it.
+      if (this.#freesChunks) this.#spent = this.#chunk;
       this.#chunk = EMPTY;
       this.#offset = 0;
     }
@@ -73,4 +85,12 @@ export class ByteSource {
   async close(): Promise<void> {
     await this.#iterator.return?.();
   }
+}
+
+/** Left to the garbage collector, chunks of a MiB cause a full collection for every 64 of them (measured, Node 24.21). */
+const FREE_BYTES_MIN = 256 * 1024;
+
+function freeChunk({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength < FREE_BYTES_MIN || buffer.byteLength !== byteLength) return;
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

@@ -19,6 +19,11 @@ export interface ReadTarOptions {
   readonly limits?: TarLimits;
   /** `strip` takes names that begin with `/` as relative to the archive, as WAL-G writes them. Default `refuse`. */
   readonly leadingSlash?: 'refuse' | 'strip';
+  /**
+   * The stream's chunks are nobody else's: each is freed when all of it was read, so that a view of a body is good only until the next
+   * one is asked for.
+   */
+  readonly freesChunks?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -46,7 +51,11 @@ export async function* readTar(
   stream: AsyncIterable<Uint8Array>,
   options: ReadTarOptions = {},
 ): AsyncGenerator<TarEntry, void, void> {
-  const source = new ByteSource(stream, { operation: OPERATION, signal: options.signal });
+  const source = new ByteSource(stream, {
+    operation: OPERATION,
+    signal: options.signal,
+    freesChunks: options.freesChunks ?? false,
+  });
   const names = new MemberNames({
     countMax: options.limits?.memberCountMax ?? MEMBER_COUNT_MAX,
     operation: OPERATION,

@@ -1,9 +1,9 @@
 import type { OptionDefinition, OptionTable } from './arguments.ts';
 import type { CommandDefinition } from './command.ts';
 import {
+  BACKUP_SOURCE_OPTIONS,
   CONCURRENCY,
   FORMAT_OPTION,
-  LIVE_OPTIONS,
   RECOVER,
   SNAPSHOT_OPTIONS,
   STORAGE_DEST,
@@ -38,7 +38,7 @@ const INIT: OptionTable = {
     type: 'boolean',
     describe: 'end the right to write of another neon that still seems to write this tenant',
   },
-  ...LIVE_OPTIONS,
+  ...BACKUP_SOURCE_OPTIONS,
   ...TRANSFER_OPTIONS,
 };
 
@@ -77,7 +77,7 @@ const SNAPSHOT_COPY: OptionTable = {
   lsn: { type: 'string', describe: 'LSN to read a timeline at [its end]' },
   time: { type: 'string', describe: 'time to read a timeline at, e.g. 2026-11-22T09:00:55Z' },
   recover: RECOVER,
-  ...LIVE_OPTIONS,
+  ...BACKUP_SOURCE_OPTIONS,
   tablespace_mapping: { type: 'list', describe: 'OLD=NEW directory of a tablespace' },
   ignore_page_errors: {
     type: 'boolean',

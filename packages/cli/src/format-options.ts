@@ -13,6 +13,7 @@ const FORMAT_FLAGS = [
   'timeline_id_mode',
   'tablespace_mapping',
   'checkpoint',
+  'parents',
 ] as const;
 
 export interface FormatOptionRequest {

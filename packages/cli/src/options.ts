@@ -54,8 +54,12 @@ export const SNAPSHOT_OPTIONS: OptionTable = {
   },
 };
 
-/** Of a running server as the source. */
-export const LIVE_OPTIONS: OptionTable = {
+/** Of a base backup as the source: one of a running server, or an incremental one. */
+export const BACKUP_SOURCE_OPTIONS: OptionTable = {
+  parents: {
+    type: 'list',
+    describe: 'of an incremental backup: those that it goes on from, the full one first',
+  },
   checkpoint: {
     type: 'string',
     choices: ['fast', 'spread'],

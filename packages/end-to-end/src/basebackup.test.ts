@@ -36,6 +36,32 @@ describe.each(MAJORS)('a cluster of Postgres %i', (major) => {
   });
 });
 
+describe.each(MAJORS)('a running Postgres %i', (major) => {
+  it('goes into Neon storage by its URL, and out of it again', { timeout: 180_000 }, async () => {
+    await using scratch = await makeScratchDirectory();
+    await using cluster = await makeTestCluster({ major, dataChecksums: true });
+    const exported = path.join(scratch.path, 'exported');
+    const bucket = path.join(scratch.path, 'bucket');
+    {
+      const { dataDirectory, installation } = cluster;
+      await using server = await startPostgres({ installation, dataDirectory, listen: 'loopback' });
+      await server.query("CREATE ROLE backup REPLICATION LOGIN PASSWORD 's3cret-word'");
+      const url = `--snapshot_path=postgresql://backup@127.0.0.1:${server.port}/`;
+      const wrong = { NEON_SNAPSHOT_PGPASSWORD: 'wr0ng-word' };
+      const refused = neon(['init', '-D', scratch.path, url, `--storage_dest=${bucket}`], wrong);
+      await expect(refused).rejects.toMatchObject({ code: 1, stderr: expect.not.stringContaining('wr0ng') });
+      const right = { NEON_SNAPSHOT_PGPASSWORD: 's3cret-word', PGPASSWORD: 'another' };
+      const words = ['init', '-D', scratch.path, url, `--storage_dest=${bucket}`, '--checkpoint=fast'];
+      const { stdout, stderr } = await neon(words, right);
+      expect(stdout + stderr).not.toContain('s3cret-word');
+      await server.stop('fast');
+    }
+    await neon(['export', '-D', scratch.path, `--snapshot_path=${exported}`]);
+    const { expected } = cluster;
+    expect(await verifyTestCluster({ dataDirectory: exported, expected, recovered: true })).toEqual([]);
+  });
+});
+
 describe.runIf(hasDebianTools)('what pg_basebackup -Ft wrote (Debian 15)', () => {
   it.each([14, 15] as const)(
     'of a running Postgres %i is recovered and goes into Neon storage',

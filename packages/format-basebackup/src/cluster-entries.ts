@@ -1,17 +1,12 @@
 import type { TarEntry } from '@neon-snapshot/archive';
-import {
-  type EndEntry,
-  FormatError,
-  pageRuns,
-  releaseChunk,
-  type SnapshotEntry,
-} from '@neon-snapshot/format-core';
+import { type EndEntry, FormatError, releaseChunk, type SnapshotEntry } from '@neon-snapshot/format-core';
 import {
   BACKUP_LABEL_SIZE_MAX,
   CONTROL_FILE_SIZE,
   parseRelationPath,
   TABLESPACE_MAP_SIZE_MAX,
 } from '@neon-snapshot/postgres';
+import { gatherRuns } from './gather-runs.ts';
 import type { Combination } from './incremental/combination.ts';
 import { pathOfIncremental } from './incremental/incremental-file.ts';
 import {
@@ -26,9 +21,6 @@ import {
 import type { FileChecks } from './manifest-check.ts';
 import { readSmallMember } from './tar-members.ts';
 import type { UnloggedRelations } from './unlogged.ts';
-
-/** Pages of a run: members start at multiples of 512, so that runs are copied together. */
-const RUN_PAGE_COUNT_MAX = 32;
 
 /** What of a backup is no entry, and comes in the trailer or is known already. */
 export class ClusterRemains {
@@ -110,7 +102,7 @@ async function fileEntry(
     path,
     sizeBytes,
     modifiedAt,
-    body: isRelation ? pageRuns(body, { pageCountMax: RUN_PAGE_COUNT_MAX, path }) : body,
+    body: gatherRuns(body, { path, sizeBytes, isRelation }),
   };
 }
 

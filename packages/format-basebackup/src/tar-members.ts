@@ -17,7 +17,7 @@ export async function* readMembers({ storage, tar, signal }: TarPlace): AsyncGen
   yield* membersOf(stream, { key: tar.key, url: storage.url, signal });
 }
 
-/** The members of a plain tar that arrives; `key` and `url` are for messages. */
+/** The members of a plain tar that arrives; a chunk of a body is good until the next one. `key` and `url` are for messages. */
 export async function* membersOf(
   stream: AsyncIterable<Uint8Array>,
   {
@@ -26,7 +26,7 @@ export async function* membersOf(
   }: { readonly key: string; readonly url: string; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<TarEntry, void, void> {
   try {
-    for await (const member of readTar(stream, { signal })) {
+    for await (const member of readTar(stream, { signal, freesChunks: true })) {
       yield { ...member, body: withFaults(member.body, place) };
     }
   } catch (error) {

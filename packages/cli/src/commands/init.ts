@@ -28,6 +28,7 @@ const IMPORT_FLAGS = [
   'ignore_page_errors',
   'format_option',
   'checkpoint',
+  'parents',
 ] as const;
 
 /** `neon init`: a new cluster, or the snapshot at `--snapshot_path`, becomes the first snapshot of `storage_dest`. */
@@ -184,7 +185,7 @@ async function assertNoTenant(session: Session, destination: Storage): Promise<v
   throw new CliError(
     'CLI_DESTINATION_IN_USE',
     'init',
-    `${destination.url} already holds tenant ${first}${more}; its snapshots: neon snapshot ls --storage_dest=${url}; the command that attaches it (not in this version yet): neon start --storage_dest=${url}; to make a new cluster name another prefix`,
+    `${destination.url} already holds tenant ${first}${more}; its snapshots: neon snapshot ls --storage_dest=${url}; the command that attaches it: neon start --storage_dest=${url}; to make a new cluster name another prefix`,
     { storageDest: url, tenantId: first },
   );
 }
@@ -223,7 +224,7 @@ function describeOutcome(
           `timeline  ${facts.timelineId}`,
           `snapshot  Postgres ${info.postgresMajor} at ${lsn}, ${written.objectsWritten} objects, ${formatBytes(written.bytesWritten)} in ${facts.storageDest}`,
           ...resumedLine(written),
-          'next      neon export --snapshot_path=DIRECTORY --snapshot_format=pgdata',
+          'next      neon start, or neon export --snapshot_path=DIRECTORY --snapshot_format=pgdata',
         ];
   return { command: 'init', lines, data };
 }
