@@ -41,6 +41,7 @@ export {
 } from './page-server-client.ts';
 export {
   type Durability,
+  describeEnd,
   type FoundPageServer,
   findPageServer,
   type PageServerState,

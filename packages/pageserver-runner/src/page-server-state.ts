@@ -25,7 +25,16 @@ export interface PageServerState {
   readonly generation: number;
   readonly durability: Durability;
   readonly pushIntervalMs: number;
+  /** Why it ended by itself, as when another one took the storage over. */
+  readonly ended?: PageServerEnd | undefined;
 }
+
+export type PageServerEnd = {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly code: string;
+  readonly message: string;
+};
 
 /** Written by the page server's own process once it listens. */
 export async function writePageServerState(paths: RepositoryPaths, state: PageServerState): Promise<void> {
@@ -44,7 +53,7 @@ export async function removePageServerState(paths: RepositoryPaths, pid: number)
 
 export interface FoundPageServer {
   readonly state: PageServerState;
-  /** False: it crashed or was killed, and left the file behind. */
+  /** False: it ended by itself, crashed or was killed, and left the file behind. */
   readonly running: boolean;
 }
 
@@ -63,9 +72,15 @@ export async function requirePageServer(paths: RepositoryPaths): Promise<PageSer
   throw new RunnerError({
     code: 'RUNNER_NOT_RUNNING',
     operation: 'find page server',
-    message: `no page server runs for ${paths.directory}${found === undefined ? '' : ` (the last one, pid ${found.state.pid}, ended without a proper stop)`}; start it with neon start`,
+    message: `no page server runs for ${paths.directory}${found === undefined ? '' : ` (${describeEnd(found.state)})`}; start it with neon start`,
     context: { directory: paths.directory },
   });
+}
+
+/** One clause about a page server that is not running any more. */
+export function describeEnd({ pid, ended }: PageServerState): string {
+  if (ended === undefined) return `the last one, pid ${pid}, ended without a proper stop`;
+  return `the last one, pid ${pid}, ended at ${ended.at}: ${ended.message}`;
 }
 
 async function readState(paths: RepositoryPaths): Promise<PageServerState | undefined> {
@@ -102,6 +117,8 @@ function parseState(text: string): PageServerState | undefined {
       (each) => typeof each === 'string',
     ) &&
     ['embedded', 'neon'].includes(state.engine) &&
-    ['local', 'remote'].includes(state.durability);
+    ['local', 'remote'].includes(state.durability) &&
+    (state.ended === undefined ||
+      [state.ended.at, state.ended.code, state.ended.message].every((each) => typeof each === 'string'));
   return isWhole ? state : undefined;
 }

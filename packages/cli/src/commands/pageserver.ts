@@ -1,6 +1,9 @@
 import { reportToStarter } from '@neon-snapshot/pageserver-runner';
+import { repositoryPaths } from '@neon-snapshot/repository';
 import type { CommandResult } from '../output/writer.ts';
+import { directoryOf } from '../repository.ts';
 import { openPageServerProcess } from '../server/page-server-process.ts';
+import { stopAllEndpoints } from '../server/stop-all-endpoints.ts';
 import type { Session } from '../session.ts';
 
 /** `neon pageserver`: the process that `neon start` starts. It tells its starter how the start goes, and runs until TERM. */
@@ -16,7 +19,12 @@ export async function run(session: Session): Promise<CommandResult> {
     session.output.event({ time: new Date().toISOString(), kind: 'listening', ...server.state });
     reportToStarter({ kind: 'ready' });
     const fault = await server.ending;
-    if (fault !== undefined) throw fault;
+    if (fault !== undefined) {
+      await stopAllEndpoints(repositoryPaths(directoryOf(session)), (message) =>
+        session.output.warn(message),
+      );
+      throw fault;
+    }
   } catch (error) {
     reportToStarter({ kind: 'failed', ...describe(error) });
     throw error;

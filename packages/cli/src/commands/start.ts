@@ -1,4 +1,5 @@
 import {
+  describeEnd,
   findPageServer,
   type PageServerState,
   type StartedEndpoint,
@@ -11,6 +12,7 @@ import { directoryOf } from '../repository.ts';
 import { connectionStringOf, endpointData } from '../server/describe-endpoint.ts';
 import { durabilityText } from '../server/durability-text.ts';
 import { ensureRepository } from '../server/ensure-repository.ts';
+import { pageServerData } from '../server/page-server-data.ts';
 import { pageServerWords } from '../server/page-server-flags.ts';
 import { type StartPlace, startMain } from '../server/start-main.ts';
 import type { Session } from '../session.ts';
@@ -64,8 +66,7 @@ async function startServer(
     assertSameDurability(session, found.state);
     return { state: found.state, wasRunning: true };
   }
-  if (found !== undefined)
-    session.output.note(`the last page server (pid ${found.state.pid}) ended without a proper stop`);
+  if (found !== undefined) session.output.note(`no page server runs: ${describeEnd(found.state)}`);
   session.output.note(`starting the page server on ${config.storage_dest}`);
   const words = [
     'pageserver',
@@ -97,7 +98,7 @@ function describeNeon(state: PageServerState, wasRunning: boolean): CommandResul
       `storage      ${state.storageDest}`,
       'endpoint     none: it takes WAL from safekeepers only',
     ],
-    data: { wasRunning, pageserver: { ...state }, endpoints: [] },
+    data: { wasRunning, pageserver: pageServerData(state), endpoints: [] },
   };
 }
 
@@ -120,7 +121,7 @@ function describe({ state, wasRunning, started }: Outcome): CommandResult {
     ],
     data: {
       wasRunning,
-      pageserver: { ...state },
+      pageserver: pageServerData(state),
       endpoints: [{ ...endpointData(endpoint), wasRunning: started.wasRunning, reused: started.reused }],
     },
   };

@@ -1,4 +1,5 @@
 import {
+  describeEnd,
   findPageServer,
   listEndpoints,
   type PageServerState,
@@ -10,6 +11,7 @@ import type { CommandResult, JsonValue } from '../output/writer.ts';
 import { directoryOf, requiredRepository } from '../repository.ts';
 import { connectionStringOf, endpointData } from '../server/describe-endpoint.ts';
 import { durabilityText } from '../server/durability-text.ts';
+import { pageServerData } from '../server/page-server-data.ts';
 import { readTimelineStatus, type TimelineStatus } from '../server/timeline-status.ts';
 import type { Session } from '../session.ts';
 
@@ -25,7 +27,11 @@ export async function run(session: Session): Promise<CommandResult> {
   const server: { readonly [key: string]: JsonValue } =
     found === undefined
       ? { running: false, pid: null }
-      : { ...found.state, running: found.running, pid: found.running ? found.state.pid : null };
+      : {
+          ...pageServerData(found.state),
+          running: found.running,
+          pid: found.running ? found.state.pid : null,
+        };
   return {
     command: 'status',
     lines: [
@@ -69,10 +75,7 @@ function pageServerLines(
 ): string[] {
   if (found === undefined) return ['page server  not running'];
   const { state } = found;
-  if (!found.running)
-    return [
-      `page server  not running; the last one (pid ${state.pid}) ended without a proper stop, its log is ${logFile}`,
-    ];
+  if (!found.running) return [`page server  not running; ${describeEnd(state)}; its log is ${logFile}`];
   return [
     `page server  pid ${state.pid}, generation ${state.generation}, HTTP ${state.host}:${state.httpPort}, pages ${state.host}:${state.pgPort}, since ${state.startedAt}`,
     `durability   ${durabilityText(state)}`,

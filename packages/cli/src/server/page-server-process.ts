@@ -8,7 +8,12 @@ import {
   removePageServerState,
   writePageServerState,
 } from '@neon-snapshot/pageserver-runner';
-import { openRepository, processIdentity, type Repository } from '@neon-snapshot/repository';
+import {
+  openRepository,
+  processIdentity,
+  type Repository,
+  type RepositoryPaths,
+} from '@neon-snapshot/repository';
 import { openStorage, type Storage } from '@neon-snapshot/storage-core';
 import { directoryOf } from '../repository.ts';
 import type { Session } from '../session.ts';
@@ -58,7 +63,7 @@ export async function openPageServerProcess(
   started.add(services);
   const whole = { ...state, host: services.host, pgPort: services.pgPort, httpPort: services.httpPort };
   await writePageServerState(repository.paths, whole);
-  started.add({ [Symbol.asyncDispose]: () => removePageServerState(repository.paths, process.pid) });
+  started.add({ [Symbol.asyncDispose]: () => leaveState(repository.paths, whole, pageServer.signal) });
   started.add(boundLogs(repository));
   const close = started.release();
   return { state: whole, pageServer, ending: untilEnd(session, pageServer), [Symbol.asyncDispose]: close };
@@ -144,6 +149,18 @@ async function openPageServer(
 
 function portsOf({ args }: Session): { readonly pgPort: number; readonly httpPort: number } {
   return { pgPort: args.integer('pg_port') ?? 0, httpPort: args.integer('http_port') ?? 0 };
+}
+
+/** A page server that was stopped leaves nothing behind; one that was fenced leaves word why. `fenced` has not been closed yet. */
+async function leaveState(
+  paths: RepositoryPaths,
+  state: PageServerState,
+  fenced: AbortSignal,
+): Promise<void> {
+  if (!fenced.aborted) return removePageServerState(paths, process.pid);
+  const { code, message } = asError(fenced.reason) as Error & { readonly code?: unknown };
+  const ended = { at: new Date().toISOString(), code: String(code ?? 'INTERNAL'), message };
+  await writePageServerState(paths, { ...state, ended });
 }
 
 function untilEnd(session: Session, pageServer: PageServer): Promise<Error | undefined> {

@@ -88,34 +88,50 @@ export async function startLoad(connectionString: string, clientCount: number): 
   };
 }
 
-/**
- * What is wrong with the stored commits after a load, in words: acknowledged ones that are missing, holes, halves of transactions. Of
- * those acknowledged after `before` (milliseconds of `performance.now`) any may be missing.
- */
-export async function findLostCommits(
-  connectionString: string,
-  load: CommitLoad,
-  before = Number.POSITIVE_INFINITY,
-): Promise<string[]> {
+export interface CommitCheck {
+  /** How many commits the load was told of. */
+  readonly acknowledged: number;
+  /** Those of them that are not there, by when they were acknowledged, in milliseconds of `performance.now`. */
+  readonly missingSince: readonly number[];
+  /** What no loss of a machine excuses, in words: holes, halves of transactions. */
+  readonly faults: readonly string[];
+}
+
+/** Compares what is stored of a load's clients with what the load was told. */
+export async function checkCommits(connectionString: string, load: CommitLoad): Promise<CommitCheck> {
   const session = await connect(connectionString);
-  const problems: string[] = [];
-  if (load.acknowledged.some((commits) => commits.length === 0))
-    problems.push('a client had no commit at all');
-  for (const [client, commits] of load.acknowledged.entries()) {
-    const wanted = commits.filter(({ at }) => at <= before).at(-1)?.number ?? 0;
-    const { count, last } = await storedCommits(session, client);
-    const { rows } = await session.query<{ number: number }>(
-      'SELECT number FROM counters WHERE client = $1',
-      [client],
-    );
-    if (last < wanted)
-      problems.push(`client ${client}: commit ${wanted} was acknowledged, ${last} is the last`);
-    if (count !== last) problems.push(`client ${client}: ${count} commits up to ${last}`);
-    if (rows[0]?.number !== last)
-      problems.push(`client ${client}: its counter is ${rows[0]?.number}, not ${last}`);
+  const faults: string[] = [];
+  const missingSince: number[] = [];
+  try {
+    for (const [client, commits] of load.acknowledged.entries()) {
+      const { count, last } = await storedCommits(session, client);
+      const { rows } = await session.query<{ number: number }>(
+        'SELECT number FROM counters WHERE client = $1',
+        [client],
+      );
+      missingSince.push(...commits.filter(({ number }) => number > last).map(({ at }) => at));
+      if (count !== last) faults.push(`client ${client}: ${count} commits up to ${last}`);
+      if (rows[0]?.number !== last)
+        faults.push(`client ${client}: its counter is ${rows[0]?.number}, not ${last}`);
+    }
+  } finally {
+    await session.end();
   }
-  await session.end();
-  return problems;
+  return { acknowledged: countAcknowledged(load), missingSince, faults };
+}
+
+export function countAcknowledged({ acknowledged }: CommitLoad): number {
+  return acknowledged.reduce((sum, commits) => sum + commits.length, 0);
+}
+
+/** What is wrong with the stored commits after a load, in words: acknowledged ones that are missing, holes, halves of transactions. */
+export async function findLostCommits(connectionString: string, load: CommitLoad): Promise<string[]> {
+  const { missingSince, faults } = await checkCommits(connectionString, load);
+  const lost = missingSince.length === 0 ? [] : [`${missingSince.length} acknowledged commits are missing`];
+  const idle = load.acknowledged.some((commits) => commits.length === 0)
+    ? ['a client had no commit at all']
+    : [];
+  return [...lost, ...idle, ...faults];
 }
 
 async function storedCommits(session: pg.Client, client: number): Promise<StoredCommits> {

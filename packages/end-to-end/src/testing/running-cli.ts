@@ -15,10 +15,10 @@ export interface RunningCli {
 }
 
 /** The CLI as a child process to send signals to. */
-export function startCli(args: readonly string[]): RunningCli {
+export function startCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): RunningCli {
   const words = ['--conditions=@neon-snapshot/source', MAIN, ...args];
   const child = spawn(process.execPath, words, {
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { neon } from './neon-cli.ts';
+import { killProcessesOf } from './processes-of.ts';
 
 /** A repository whose page server and endpoint run, or did. Dispose to stop them. */
 export interface RunningNeon extends AsyncDisposable {
@@ -12,7 +13,9 @@ export interface RunningNeon extends AsyncDisposable {
   command(words: readonly string[]): Promise<Record<string, unknown>>;
   /** SIGKILL, and waits until they are gone. */
   kill(what: { readonly pageServer?: boolean; readonly postgres?: boolean }): Promise<void>;
-  /** Everything that this machine has; nothing runs. */
+  /** SIGKILL for everything that runs. */
+  killAll(): Promise<void>;
+  /** The same, and everything that this machine has is gone. */
   loseMachine(): Promise<void>;
 }
 
@@ -34,6 +37,8 @@ export interface Status {
     readonly lastRecordLsn: string;
     readonly durableLsn: string;
     readonly lagBytes: number;
+    /** What the storage fails with, while it fails. */
+    readonly failure: string | null;
   }[];
   readonly endpoints: readonly {
     readonly name: string;
@@ -84,7 +89,9 @@ export function runNeon(options: {
         await sleep(50);
       }
     },
+    killAll: () => killProcessesOf(directory),
     async loseMachine() {
+      await killProcessesOf(directory);
       await rm(path.join(directory, '.neon'), {
         recursive: true,
         force: true,
@@ -94,6 +101,7 @@ export function runNeon(options: {
     },
     async [Symbol.asyncDispose]() {
       await neon(['stop', '-D', directory, '--mode=immediate', '--timeout=10s'], env).catch(() => undefined);
+      await killProcessesOf(directory);
     },
   };
 }
