@@ -42,7 +42,7 @@ export interface PutTailChunkRequest extends TailRequest {
 }
 
 /**
- * Puts WAL, only where nothing has its name. Returns once it is durable: also where the same bytes are there already, as after a put whose
+ * Puts WAL, only where nothing has its name (of a store that has conditional puts). Returns once it is durable: also where the same bytes are there already, as after a put whose
  * answer was lost. Other bytes of that name are `TIMELINE_TAIL_CONFLICT`; otherwise throws `StorageError`, and the chunk may be there
  * nevertheless. A store that may list objects late is `TIMELINE_UNSUPPORTED`. Whether the lease is still held has to be looked at afterwards, before anybody is told.
  */
@@ -52,7 +52,9 @@ export async function putTailChunk(storage: Storage, request: PutTailChunkReques
   if (bytes.length === 0 || bytes.length > TAIL_CHUNK_BYTES_MAX) throw badSize(bytes.length);
   const chunk = tailChunk(request, { ...request, sizeBytes: bytes.length });
   try {
-    await storage.put(chunk.key, bytes, { ifNoneMatch: '*', sizeBytes: bytes.length, signal });
+    // Without conditions on puts, whoever writes there has vouched for being alone.
+    const condition = storage.capability.conditionalPut.ifNoneMatch ? { ifNoneMatch: '*' as const } : {};
+    await storage.put(chunk.key, bytes, { ...condition, sizeBytes: bytes.length, signal });
     return chunk;
   } catch (error) {
     if (!isStorageError(error, 'STORAGE_ALREADY_EXISTS')) throw error;
