@@ -14,6 +14,8 @@ export interface StartPageServerOptions {
   /** The program and its arguments, which make it a page server of `paths` that reports. Never a secret in them. */
   readonly command: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What relative paths in the command and the environment are relative to. Default: the repository's directory. */
+  readonly currentDirectory?: string;
   /** Default 120 000: it may have to wait for the lease of a page server that died elsewhere. */
   readonly readyTimeoutMs?: number;
   /** What it says while it starts. */
@@ -47,7 +49,7 @@ export async function startPageServer(options: StartPageServerOptions): Promise<
     detached: true,
     stdio: ['ignore', log.fd, log.fd, 'ipc'],
     env: { ...options.env },
-    cwd: paths.directory,
+    cwd: options.currentDirectory ?? paths.directory,
   });
   try {
     await untilReady(child, options);

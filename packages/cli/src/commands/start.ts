@@ -79,6 +79,7 @@ async function startServer(
     paths,
     command: [...session.program, ...words],
     env: session.env,
+    currentDirectory: session.currentDirectory,
     onNote: (message) => session.output.note(message),
     signal: session.signal,
   });

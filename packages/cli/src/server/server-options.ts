@@ -22,6 +22,14 @@ export const PAGE_SERVER_OPTIONS: OptionTable = {
     type: 'boolean',
     describe: 'run on a store without conditional put, where nothing keeps a second page server away',
   },
+  listen: {
+    type: 'string',
+    describe: 'address for others, who need a token: page service and HTTP API [127.0.0.1 alone]',
+  },
+  auth_public_key: {
+    type: 'string',
+    describe: 'with --listen: PEM file with the public Ed25519 key of those tokens, or a directory of them',
+  },
   pg_port: {
     type: 'number',
     min: 1,
