@@ -7,7 +7,8 @@ import { LayerCache } from '../cache/layer-cache.ts';
 import { LsnLeases } from '../leases/lsn-leases.ts';
 import { TimelineMaintenance } from '../maintenance/timeline-maintenance.ts';
 import { Turns } from '../maintenance/turns.ts';
-import { PageServerError } from '../page-server-error.ts';
+import type { PageServerError } from '../page-server-error.ts';
+import { withPutConditions } from '../push/with-put-conditions.ts';
 import { createWriteGuard, fencedError, type WriteGuard } from '../push/write-guard.ts';
 import { WalReceivers } from '../receiver/wal-receivers.ts';
 import { MemoryBudget } from '../timeline/memory-budget.ts';
@@ -19,6 +20,7 @@ import { inParallel } from './in-parallel.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { MaintenanceLoop } from './maintenance-loop.ts';
 import { type PageServerConfig, type PageServerOptions, resolvePageServerConfig } from './options.ts';
+import { closedError, eventualStorage, noTenant, noTimeline, tooLate } from './page-server-faults.ts';
 import { QueryTimes } from './query-times.ts';
 import { systemClock } from './system-clock.ts';
 import type { WalSource, WalSourceState } from './wal-source.ts';
@@ -50,6 +52,7 @@ export class PageServer implements AsyncDisposable {
    */
   static async open(options: PageServerOptions): Promise<PageServer> {
     const startedAt = performance.now();
+    if (options.storage.capability.consistency !== 'strong') throw eventualStorage(options.storage.url);
     const config = resolvePageServerConfig(options);
     const onFailure = cacheFailures(options);
     const cache = await LayerCache.open({
@@ -78,7 +81,8 @@ export class PageServer implements AsyncDisposable {
     this.tenantId = options.tenantId;
     this.config = config;
     this.#options = options;
-    const { storage, lease, clock = systemClock, tenantId } = options;
+    const { lease, clock = systemClock, tenantId } = options;
+    const storage = withPutConditions(options.storage);
     const guard: WriteGuard = createWriteGuard(lease, (error) => this.#fence(error));
     this.#services = {
       tenantId,
@@ -310,38 +314,4 @@ function cacheFailures({ clock = systemClock, onEvent }: PageServerOptions): (er
     const message = error instanceof Error ? error.message : String(error);
     onEvent?.({ kind: 'cache-failing', message });
   };
-}
-
-function noTimeline(timelineId: string, tenantId: string): PageServerError {
-  return new PageServerError({
-    code: 'PAGESERVER_NOT_FOUND',
-    operation: 'read',
-    message: `tenant ${tenantId} has no timeline ${timelineId}`,
-    context: { tenantId, timelineId },
-  });
-}
-
-function noTenant(tenantId: string, url: string): PageServerError {
-  return new PageServerError({
-    code: 'PAGESERVER_NOT_FOUND',
-    operation: 'open',
-    message: `there is no timeline of tenant ${tenantId} in ${url}; make one with neon init`,
-    context: { tenantId, url },
-  });
-}
-
-function closedError(): PageServerError {
-  return new PageServerError({
-    code: 'PAGESERVER_CLOSED',
-    operation: 'close',
-    message: 'the page server was closed',
-  });
-}
-
-function tooLate(timeoutMs: number): PageServerError {
-  return new PageServerError({
-    code: 'PAGESERVER_TIMEOUT',
-    operation: 'close',
-    message: `the storage did not take everything within ${timeoutMs} ms`,
-  });
 }

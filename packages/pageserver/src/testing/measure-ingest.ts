@@ -29,6 +29,7 @@ async function main(major: number, rows: number): Promise<void> {
     `insert into accounts select g, g % 10, 0, '' from generate_series(1, ${rows}) g`,
     'create table history (id int, delta int, at timestamptz, filler char(22))',
     'vacuum analyze accounts',
+    'checkpoint',
     `do $$ begin for i in 1..${rows} loop
        update accounts set balance = balance + 1 where id = 1 + (i::bigint * 7919) % ${rows};
        insert into history values (i, 1, now(), '');

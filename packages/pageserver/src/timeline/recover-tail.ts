@@ -1,5 +1,6 @@
 import { hasPrevRecord, type TimelineSource } from '@neon-snapshot/neon-layer';
 import {
+  listTail,
   loadTail,
   putTailChunk,
   type Tail,
@@ -19,7 +20,11 @@ export interface RecoveredTail {
   readonly bytes: Uint8Array;
   /** The last record that ends with the layers; what shows that a data directory continues the timeline. */
   readonly lastInLayers: LastRecord | undefined;
-  /** The own one, and those of earlier owners. */
+}
+
+export interface TailFound {
+  readonly tail: RecoveredTail | undefined;
+  /** Everything that lies there: the own chunk, and those of earlier owners, also such as count no more. */
   readonly chunks: readonly TailChunk[];
 }
 
@@ -35,19 +40,20 @@ export interface RecoverTailOptions {
 
 /**
  * Reads the raw WAL behind a timeline's layers and puts it under the own generation: from then on nothing counts that an earlier owner
- * still puts. Undefined where there is none. Throws `TimelineError` where it is damaged.
+ * still puts. Throws `TimelineError` where it is damaged.
  */
-export async function recoverTail(options: RecoverTailOptions): Promise<RecoveredTail | undefined> {
+export async function recoverTail(options: RecoverTailOptions): Promise<TailFound> {
   const { storage, tenantId, source, generation, signal } = options;
   const place = { tenantId, timelineId: source.timelineId };
-  const tail = await loadTail(storage, { ...place, source, signal });
-  if (tail === undefined) return undefined;
+  const chunks = await listTail(storage, { ...place, signal });
+  const tail = chunks.length === 0 ? undefined : await loadTail(storage, { ...place, source, signal });
+  if (tail === undefined) return { tail, chunks };
   const facts = await options.readClusterFacts();
   const scanned = scanTail(tail, source, facts);
   const bytes = Buffer.concat(tail.pieces).subarray(0, Number(scanned.end - tail.start));
-  if (bytes.length === 0) return undefined;
+  if (bytes.length === 0) return { tail: undefined, chunks };
   const own = await putTailChunk(storage, { ...place, start: tail.start, bytes, generation, signal });
-  return { start: tail.start, bytes, ...scanned, chunks: [own, ...tail.chunks] };
+  return { tail: { start: tail.start, bytes, ...scanned }, chunks: [own, ...chunks] };
 }
 
 /** Where the last complete record ends, and which record ends with the layers. */

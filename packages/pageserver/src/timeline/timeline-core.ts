@@ -15,7 +15,7 @@ import { IndexObject } from '../push/index-object.ts';
 import { Freezer } from './freezer.ts';
 import { LsnWaiters } from './lsn-waiters.ts';
 import { type ReadableState, readValue, readValues } from './read-path.ts';
-import { type RecoveredTail, recoverTail } from './recover-tail.ts';
+import { recoverTail, type TailFound } from './recover-tail.ts';
 import { RelationFacts } from './relation-facts.ts';
 import { StorageHealth } from './storage-health.ts';
 import { TimelineLayers } from './timeline-layers.ts';
@@ -55,7 +55,7 @@ export class TimelineCore {
   readonly push: TimelinePush;
   readonly #indexObject: IndexObject;
   #view: TimelineView;
-  #recovered: RecoveredTail | undefined;
+  #found: TailFound = { tail: undefined, chunks: [] };
   #isUnderPressure = false;
 
   /** Reads nothing but the tail of raw WAL, and puts it under the own generation. */
@@ -70,7 +70,7 @@ export class TimelineCore {
       await services.cache.expect(objectKey, sizeBytes);
     const view = await TimelineView.open(services.cache.storage, loaded, { redo, cacheBytes, signal });
     const core = new TimelineCore({ ...options, view, redo });
-    core.#recovered = await recoverTail({
+    core.#found = await recoverTail({
       storage: services.storage,
       tenantId: services.tenantId,
       source: loaded,
@@ -149,15 +149,15 @@ export class TimelineCore {
   /** Once the lease was verified after that: takes the recovered WAL, and begins to push. */
   async start(): Promise<void> {
     this.services.budget.add(this);
-    const recovered = this.#recovered;
-    this.#recovered = undefined;
-    if (recovered !== undefined) {
-      const { bytes, start, end, lastInLayers, chunks } = recovered;
+    const { tail, chunks } = this.#found;
+    this.#found = { tail: undefined, chunks: [] };
+    if (tail !== undefined) {
+      const { bytes, start, end, lastInLayers } = tail;
       if (end > this.intake.lastRecordLsn) await this.intake.take(bytes, start);
       else if (lastInLayers !== undefined) this.intake.setLastRecordCrc(lastInLayers.crc);
-      this.push.adopt(chunks, this.intake.lastRecordLsn);
       this.#emitRecovered(bytes.length);
     }
+    this.push.adopt(chunks, this.intake.lastRecordLsn);
     this.push.start();
   }
 
