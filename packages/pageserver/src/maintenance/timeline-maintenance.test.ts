@@ -1,3 +1,4 @@
+import type { RedoFunction } from '@neon-snapshot/neon-layer';
 import { type Lsn, lsn } from '@neon-snapshot/postgres';
 import { openRefs } from '@neon-snapshot/repository';
 import { createFaultyStorage, type PlannedFault } from '@neon-snapshot/storage-conformance';
@@ -38,10 +39,10 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-async function setUp(options: { seed: number; storage?: Storage }) {
-  const { storage = createMemoryStorage() } = options;
+async function setUp(options: { seed: number; storage?: Storage; redo?: RedoFunction }) {
+  const { storage = createMemoryStorage(), redo } = options;
   const random = numbers(options.seed);
-  const timeline = await LivingTimeline.open({ storage, blocks: 20, generation: GENERATION, random });
+  const timeline = await LivingTimeline.open({ storage, blocks: 20, generation: GENERATION, random, redo });
   let nowMs = START_MS;
   const done: MaintenanceDone[] = [];
   const maintenance = new TimelineMaintenance(timeline.target, {
@@ -129,6 +130,29 @@ describe('a timeline that is looked after', () => {
     const metadata = { ...index.metadata, latestGcCutoffLsn: snapshotLsn };
     const pinned = { ...timeline.target.source, index: { ...index, metadata } };
     expect(await timeline.wrongPages(snapshotLsn, { source: pinned, last: snapshotLsn })).toEqual([]);
+    expect(await timeline.wrongPages(cutoff())).toEqual([]);
+  });
+
+  test('goes on with the rest where no image can be made', async () => {
+    const redo: RedoFunction = () => Promise.reject(new Error('this record cannot be replayed'));
+    const { timeline, maintenance, done, cutoff, liveOn } = await setUp({ seed: 5, redo });
+    const first = cutoff();
+    for (let round = 0; round < 24; round += 1) {
+      await liveOn();
+      await maintenance
+        .run()
+        .catch((error: unknown) =>
+          expect(error).toMatchObject({ message: 'this record cannot be replayed' }),
+        );
+    }
+    expect(maintenance.counters.failures).toBeGreaterThan(3);
+    expect(cutoff()).toBeGreaterThan(first);
+    expect([...new Set(done.map(({ what }) => what))].sort()).toEqual([
+      'deletion',
+      'gc',
+      'l0-compaction',
+      'l1-compaction',
+    ]);
     expect(await timeline.wrongPages(cutoff())).toEqual([]);
   });
 

@@ -105,16 +105,22 @@ export class TimelineMaintenance {
     await this.#turns.take(() => this.#run({ signal }), signal);
   }
 
+  /** One step that fails, say for a damaged layer, keeps no other from being done. */
   async #run({ signal }: CallOptions): Promise<void> {
     this.#counters.runs += 1;
-    try {
-      await this.#noteLeftovers({ signal });
-      await this.#compact({ signal });
-      if (this.#isGcDue()) await this.#collect({ signal });
-    } catch (error) {
-      this.#counters.failures += 1;
-      throw error;
+    const failures: unknown[] = [];
+    const steps = [this.#noteLeftovers, this.#mergeDeltas, this.#makeImages, this.#collectIfDue];
+    for (const step of steps) {
+      signal?.throwIfAborted();
+      try {
+        await step.call(this, { signal });
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    if (failures.length === 0) return;
+    this.#counters.failures += 1;
+    throw failures[0];
   }
 
   async #noteLeftovers({ signal }: CallOptions): Promise<void> {
@@ -127,7 +133,7 @@ export class TimelineMaintenance {
     if (count > 0) this.#tell('leftovers', `${count} layers of earlier processes are listed by no index`);
   }
 
-  async #compact({ signal }: CallOptions): Promise<void> {
+  async #mergeDeltas({ signal }: CallOptions): Promise<void> {
     const { l0CountMin, l0CountMax, l1CountMin, l1CountMax, l1SmallBytesMax, mergeBytesMax } = this.#settings;
     const l0 = { countMin: l0CountMin, countMax: l0CountMax, bytesMax: mergeBytesMax };
     for (let plan = planL0(this.#published(), l0); plan !== undefined; ) {
@@ -138,7 +144,6 @@ export class TimelineMaintenance {
     const plan = planL1(this.#published(), { ...l1, stripeBytesMax: l1SmallBytesMax });
     if (plan !== undefined)
       this.#counters.l1LayersCompacted += await this.#merge('l1-compaction', plan, { signal });
-    await this.#makeImages({ signal });
   }
 
   /** Without layers that are only local yet. */
@@ -198,10 +203,11 @@ export class TimelineMaintenance {
     }
   }
 
-  #isGcDue(): boolean {
-    const { now } = this.#options;
-    const nextMs = (this.#collectedAt?.getTime() ?? 0) + this.#settings.gcPeriodMs;
-    return this.#collectedAt === undefined || now().getTime() >= nextMs;
+  async #collectIfDue({ signal }: CallOptions): Promise<void> {
+    const nowMs = this.#options.now().getTime();
+    const isDue =
+      this.#collectedAt === undefined || nowMs >= this.#collectedAt.getTime() + this.#settings.gcPeriodMs;
+    if (isDue) await this.#collect({ signal });
   }
 
   async #collect({ signal }: CallOptions): Promise<void> {

@@ -20,7 +20,7 @@ import { MemoryTarget } from './memory-target.ts';
 
 export const TENANT = '10101010101010101010101010101010';
 export const MAIN = '20202020202020202020202020202020';
-export const GENERATION = 7;
+const GENERATION = 7;
 /** LSN of the first images. */
 export const START = 100;
 
