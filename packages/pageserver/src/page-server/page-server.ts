@@ -8,7 +8,6 @@ import { LsnLeases } from '../leases/lsn-leases.ts';
 import { TimelineMaintenance } from '../maintenance/timeline-maintenance.ts';
 import { Turns } from '../maintenance/turns.ts';
 import type { PageServerError } from '../page-server-error.ts';
-import { withPutConditions } from '../push/with-put-conditions.ts';
 import { createWriteGuard, fencedError, type WriteGuard } from '../push/write-guard.ts';
 import { WalReceivers } from '../receiver/wal-receivers.ts';
 import { MemoryBudget } from '../timeline/memory-budget.ts';
@@ -81,8 +80,7 @@ export class PageServer implements AsyncDisposable {
     this.tenantId = options.tenantId;
     this.config = config;
     this.#options = options;
-    const { lease, clock = systemClock, tenantId } = options;
-    const storage = withPutConditions(options.storage);
+    const { storage, lease, clock = systemClock, tenantId } = options;
     const guard: WriteGuard = createWriteGuard(lease, (error) => this.#fence(error));
     this.#services = {
       tenantId,
