@@ -83,10 +83,25 @@ export class Modification {
   }
 }
 
+/** Up to here comparing all keys with each other is faster than a map of them. */
+const COMPARED_WRITES_MAX = 12;
+
 /** The writes in order, of several to one key only the last. */
 function withoutEarlier(writes: readonly IngestWrite[]): readonly IngestWrite[] {
-  if (writes.length === 1) return writes;
+  if (writes.length <= COMPARED_WRITES_MAX && !haveCommonKey(writes)) return writes;
   const last = new Map<string, IngestWrite>();
   for (const write of writes) last.set(keyToHex(write.key), write);
   return last.size === writes.length ? writes : [...last.values()];
+}
+
+function haveCommonKey(writes: readonly IngestWrite[]): boolean {
+  for (let i = 1; i < writes.length; i += 1) {
+    const write = writes[i];
+    for (let j = 0; j < i; j += 1) {
+      const earlier = writes[j];
+      if (write !== undefined && earlier !== undefined && compareKeys(write.key, earlier.key) === 0)
+        return true;
+    }
+  }
+  return false;
 }

@@ -72,6 +72,26 @@ describe('a cache of layers', () => {
     cache.close();
   });
 
+  it('goes on from the storage where a layer is removed while it is read', async () => {
+    await using directory = await makeStateDirectory();
+    const bucket = await bucketOf(1);
+    const cache = await LayerCache.open({
+      storage: bucket,
+      directory: directory.path,
+      sizeMaxBytes: 2 * SIZE,
+    });
+    await read(cache.storage, 0, 0, 10);
+    const { body } = await cache.storage.get(layerKey(0));
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of body) {
+      chunks.push(chunk);
+      await cache.remove(layerKey(0));
+    }
+    expect(Buffer.compare(Buffer.concat(chunks), bytesOf(0))).toBe(0);
+    expect(bucket.callCount('get')).toBe(2);
+    cache.close();
+  });
+
   it('keeps what is not in the storage yet, past its size', async () => {
     await using directory = await makeStateDirectory();
     const cache = await LayerCache.open({

@@ -164,12 +164,32 @@ export class LayerCache {
     const path = this.#files.pathOf(key);
     try {
       const first = await this.#handles.read(path, offset, Math.min(end - offset, PIECE_BYTES));
-      return { info, body: piecesFrom(this.#handles, { path, first, offset, end }) };
+      return { info, body: this.#pieces(key, { first, offset, end }) };
     } catch (error) {
       if (layer.isPinned) throw error;
       this.#options.onFailure?.(error);
       await this.remove(key);
       return undefined;
+    }
+  }
+
+  /** A range from the disk; the rest of it from the storage where the file goes meanwhile. */
+  async *#pieces(
+    key: string,
+    of: { readonly first: Uint8Array; readonly offset: number; readonly end: number },
+  ): AsyncGenerator<Uint8Array> {
+    yield of.first;
+    const path = this.#files.pathOf(key);
+    for (let offset = of.offset + of.first.length; offset < of.end; ) {
+      const length = Math.min(PIECE_BYTES, of.end - offset);
+      const piece = await this.#handles.read(path, offset, length).catch(() => undefined);
+      if (piece === undefined) {
+        const { body } = await this.#remote.get(key, { range: { offset, length: of.end - offset } });
+        yield* body;
+        return;
+      }
+      yield piece;
+      offset += length;
     }
   }
 
@@ -262,13 +282,4 @@ function rangeOf(chunks: readonly Uint8Array[], offset: number, end: number): Ui
 
 async function* asBody(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* pieces;
-}
-
-async function* piecesFrom(
-  handles: FileHandles,
-  of: { readonly path: string; readonly first: Uint8Array; readonly offset: number; readonly end: number },
-): AsyncGenerator<Uint8Array> {
-  yield of.first;
-  for (let offset = of.offset + of.first.length; offset < of.end; offset += PIECE_BYTES)
-    yield await handles.read(of.path, offset, Math.min(PIECE_BYTES, of.end - offset));
 }
