@@ -26,7 +26,7 @@ export async function connect(connectionString: string): Promise<pg.Client> {
     host: url.hostname,
     port: Number(url.port),
     user,
-    database: 'postgres',
+    database: url.pathname.slice(1) || 'postgres',
     password: line?.slice(`*:*:*:${user}:`.length),
   });
   client.on('error', () => undefined);

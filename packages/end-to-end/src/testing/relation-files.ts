@@ -27,7 +27,10 @@ export async function compareRelationFiles(
   { fromWal = false }: CompareOptions = {},
 ): Promise<string[]> {
   const files = await Promise.all([comparedFiles(expected), comparedFiles(found)]);
-  const [wanted, got] = files.map((each) => (fromWal ? withoutUnkept(each) : each)) as [Set<string>, Set<string>];
+  const [wanted, got] = files.map((each) => (fromWal ? withoutUnkept(each) : each)) as [
+    Set<string>,
+    Set<string>,
+  ];
   const problems = [...wanted].filter((file) => !got.has(file)).map((file) => `${file} is missing`);
   problems.push(...[...got].filter((file) => !wanted.has(file)).map((file) => `${file} is new`));
   for (const file of wanted) {
@@ -59,7 +62,11 @@ function withoutUnkept(files: Set<string>): Set<string> {
   return new Set([...files].filter((file) => !/_fsm(\.\d+)?$|^pg_multixact\/offsets/.test(file)));
 }
 
-async function equalFiles(a: string, b: string, { fromWal }: { readonly fromWal: boolean }): Promise<boolean> {
+async function equalFiles(
+  a: string,
+  b: string,
+  { fromWal }: { readonly fromWal: boolean },
+): Promise<boolean> {
   if (a.endsWith('.map')) return (await readFile(a)).equals(await readFile(b));
   await using first = await open(a);
   await using second = await open(b);
