@@ -1,4 +1,6 @@
-import type { Lsn } from '@neon-snapshot/postgres';
+import { createHash } from 'node:crypto';
+import { keyFromHex, keyToHex } from '@neon-snapshot/neon-layer';
+import { formatLsn, type Lsn, lsn } from '@neon-snapshot/postgres';
 import { createMemoryStorage } from '@neon-snapshot/storage-core';
 import { describe, expect, it } from 'vitest';
 import { createBranch } from './branches/create-branch.ts';
@@ -95,4 +97,55 @@ describe.runIf(HAS_SAMPLES)(`WAL that a real page server took${SAMPLES_NOTE}`, (
       expect(await differences(timeline, branch.phase, sample)).toEqual([]);
     },
   );
+
+  it('reads the same at every LSN while it is taken, frozen, pushed and compacted as afterwards', {
+    timeout: 120_000,
+  }, async () => {
+    const sample = await openSampleTimeline('pg17');
+    const { tenantId, timelineId, wal, baseLsn, phases } = sample;
+    const random = seededRandom(5);
+    await using storage = createMemoryStorage();
+    await using directory = await makeStateDirectory();
+    await sample.putBase(storage);
+    const open = () => openTestServer({ storage, tenantId, stateDirectory: directory.path });
+    const keys = (phases.at(-1)?.listed ?? []).map(([hex]) => keyFromHex(hex));
+    const seen: { readonly key: Uint8Array; readonly lsn: Lsn; readonly value: string }[] = [];
+    let server = await open();
+    let timeline = server.timeline(timelineId);
+    const end = phases.at(-1)?.lsn ?? baseLsn;
+    const digest = (value: Uint8Array | undefined) =>
+      value === undefined ? 'none' : createHash('sha256').update(value).digest('hex');
+    const readSome = async (): Promise<void> => {
+      for (let count = 0; count < 8; count += 1) {
+        const key = keys[random(keys.length)];
+        if (key === undefined) return;
+        const back = random(3) === 0 ? BigInt(random(Number(timeline.lastRecordLsn - baseLsn) + 1)) : 0n;
+        const at = lsn(timeline.lastRecordLsn - back);
+        seen.push({ key, lsn: at, value: digest(await timeline.get(key, at)) });
+      }
+    };
+    const work: Promise<unknown>[] = [];
+    while (timeline.lastRecordLsn < end) {
+      const { receivedLsn } = timeline;
+      const offset = Number(receivedLsn - baseLsn);
+      const taking = timeline.ingestWal(wal.slice(offset, offset + 1 + random(60_000)), receivedLsn);
+      work.push(readSome());
+      if (random(4) === 0) work.push(timeline.freeze());
+      if (random(6) === 0) work.push(timeline.push());
+      if (random(25) === 0) work.push(server.maintenance(timelineId)?.run() ?? Promise.resolve());
+      // Only ingest is waited for: all else goes on beside it.
+      await taking;
+      if (random(5) === 0) await Promise.all(work.splice(0));
+    }
+    await Promise.all(work);
+    await server.close();
+    server = await open();
+    timeline = server.timeline(timelineId);
+    expect(seen.length).toBeGreaterThan(2000);
+    const wrong: string[] = [];
+    for (const { key, lsn: at, value } of seen)
+      if (digest(await timeline.get(key, at)) !== value) wrong.push(`${keyToHex(key)} at ${formatLsn(at)}`);
+    expect(wrong).toEqual([]);
+    await server.close();
+  });
 });
