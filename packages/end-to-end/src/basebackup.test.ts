@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir } from 'node:fs/promises';
+import { cp, mkdir, readdir, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { makeTestCluster, verifyTestCluster } from '@neon-snapshot/cluster-testkit';
 import { startPostgres } from '@neon-snapshot/postgres-process';
@@ -59,6 +59,47 @@ describe.each(MAJORS)('a running Postgres %i', (major) => {
     await neon(['export', '-D', scratch.path, `--snapshot_path=${exported}`]);
     const { expected } = cluster;
     expect(await verifyTestCluster({ dataDirectory: exported, expected, recovered: true })).toEqual([]);
+  });
+});
+
+describe.each([14, 18] as const)('a running Postgres %i with a tablespace', (major) => {
+  it('is copied, made consistent on the way, and starts without a recovery', {
+    timeout: 180_000,
+  }, async () => {
+    await using scratch = await makeScratchDirectory();
+    await using cluster = await makeTestCluster({ major, dataChecksums: true });
+    const at = (name: string) => path.join(scratch.path, name);
+    await mkdir(at('away'), { mode: 0o700 });
+    await giveToServer(at('away'));
+    const { dataDirectory, installation } = cluster;
+    {
+      await using server = await startPostgres({ installation, dataDirectory });
+      await server.query(`CREATE TABLESPACE away LOCATION '${at('away')}'`);
+      await server.query('CREATE TABLE far TABLESPACE away AS SELECT generate_series(1, 5000) AS id');
+      const from = `--from=host=${server.socketDirectory} port=${server.port} user=${server.superuser}`;
+      const to = [
+        `--to=${at('copied')}`,
+        '--to_format=pgdata',
+        `--tablespace_mapping=${at('away')}=${at('moved')}`,
+      ];
+      await neon(['snapshot', 'copy', from, ...to, '--consistent']);
+      await server.query('DROP TABLE far');
+      await server.query('DROP TABLESPACE away');
+      await server.stop('fast');
+    }
+    expect(await readdir(at('copied'))).not.toContain('backup_label');
+    const [oid = ''] = await readdir(at('copied/pg_tblspc'));
+    expect(await readlink(at(`copied/pg_tblspc/${oid}`))).toBe(at('moved'));
+    for (const name of ['copied', 'moved']) await giveToServer(at(name));
+    {
+      await using server = await startPostgres({ installation, dataDirectory: at('copied') });
+      expect(await server.query('SELECT sum(id) FROM far')).toEqual([{ sum: '12502500' }]);
+      await server.query('DROP TABLE far');
+      await server.query('DROP TABLESPACE away');
+      await server.stop('fast');
+    }
+    const { expected } = cluster;
+    expect(await verifyTestCluster({ dataDirectory: at('copied'), expected, recovered: true })).toEqual([]);
   });
 });
 

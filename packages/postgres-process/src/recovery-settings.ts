@@ -17,6 +17,10 @@ export async function recoverySettings(
 ): Promise<ServerSettings> {
   const { control } = options;
   const slots = await readdir(join(dataDirectory, 'pg_replslot')).catch(() => []);
+  const tablespaces = await readdir(join(dataDirectory, 'pg_tblspc'), { withFileTypes: true }).catch(
+    () => [],
+  );
+  const hasInPlaceTablespaces = tablespaces.some((entry) => entry.isDirectory());
   return {
     wal_level: WAL_LEVELS[control.walLevel] ?? 'replica',
     wal_log_hints: control.walLogHints,
@@ -27,6 +31,8 @@ export async function recoverySettings(
     max_locks_per_transaction: control.maxLocksPerXact,
     track_commit_timestamp: control.trackCommitTimestamp,
     max_replication_slots: Math.max(ORIGIN_COUNT, slots.length),
+    // Without it recovery stops at a tablespace that lies in place.
+    ...(hasInPlaceTablespaces ? { allow_in_place_tablespaces: true } : {}),
     ...(options.major >= 18 ? { max_active_replication_origins: ORIGIN_COUNT } : {}),
     archive_mode: false,
     archive_command: '',
