@@ -11,7 +11,7 @@ export interface DeletionRequest {
   readonly command: string;
   /** What would go, for people: `timeline … of tenant …`. */
   readonly subject: string;
-  readonly facts: { readonly [key: string]: JsonValue };
+  readonly facts: { readonly tenantId: string; readonly [key: string]: JsonValue };
   readonly plan: DeletionPlan;
 }
 
@@ -40,10 +40,36 @@ export async function deleteOrShow(
     };
   }
   const { executeDeletion } = await loadNeonFormat();
-  await executeDeletion(storage, plan, { signal: session.signal });
+  await asOnlyWriter(session, storage, request.facts.tenantId, () =>
+    executeDeletion(storage, plan, { signal: session.signal }),
+  );
   return {
     command,
     lines: [`deleted ${subject} from ${storage.url}: ${size}`],
     data: { ...data, deleted: true },
   };
+}
+
+/** No page server may be writing what goes; where the storage has no conditional put nobody can tell. */
+async function asOnlyWriter(
+  { signal }: Session,
+  storage: Storage,
+  tenantId: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  const { ifMatch, ifNoneMatch } = storage.capability.conditionalPut;
+  if (!ifMatch || !ifNoneMatch) return work();
+  const { acquireLease } = await import('@neon-snapshot/repository');
+  const directory = `neon-snapshot/${tenantId}`;
+  const had = await storage.head(`${directory}/lease.json`, { signal }).then(
+    () => true,
+    () => false,
+  );
+  const lease = await acquireLease({ storage, directory, command: 'neon delete', signal });
+  try {
+    await work();
+  } finally {
+    // A tenant that never had a lease, as Neon's own have none, is left without one.
+    await lease.release({ forget: !had });
+  }
 }

@@ -118,6 +118,12 @@ describe('what runs', TIMEOUT, () => {
     );
   });
 
+  it('cannot be deleted meanwhile', async () => {
+    const { tenantId } = await status();
+    const words = ['tenant', 'delete', `--tenant_id=${String(tenantId)}`, '--yes'];
+    expect(await workspace.failure(words)).toMatchObject({ code: 'REPOSITORY_LEASE_HELD' });
+  });
+
   it('keeps a second page server away, which may take over and ends the first', async () => {
     const held = await workspace.failure(['start', '-D', 'second', '--storage_dest=bucket']);
     expect(held).toMatchObject({
