@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeTestCluster, verifyTestCluster } from '@neon-snapshot/cluster-testkit';
 import { copySnapshot, describeSource, type SnapshotReader } from '@neon-snapshot/format-core';
@@ -130,6 +130,41 @@ describe('a running server', () => {
     await using server = await startPostgres({ ...cluster, dataDirectory: restored });
     expect(await server.query('SELECT sum(id) FROM far')).toEqual([{ sum: '12502500' }]);
     await server.stop('fast');
+  });
+
+  test('that is a standby is backed up too', { timeout: 60_000 }, async () => {
+    await using cluster = await makeTestCluster({ major: 17, dataChecksums: true });
+    const [standby, tars, restored] = [scratch.newPath(), scratch.newPath(), scratch.newPath()];
+    {
+      await using primary = await startPostgres({ ...cluster });
+      await takeInto({ format: pgdata, path: standby }, addressOf(primary));
+      await writeFile(join(standby, 'standby.signal'), '');
+      await appendFile(join(standby, 'postgresql.auto.conf'), `primary_conninfo = '${addressOf(primary)}'\n`);
+      await giveToServer(standby);
+      await using server = await startPostgres({ ...cluster, dataDirectory: standby });
+      await primary.query('CREATE TABLE late AS SELECT generate_series(1, 1000) AS id');
+      const [row] = await primary.query('SELECT pg_current_wal_lsn() AS lsn');
+      const seen = `SELECT pg_last_wal_replay_lsn() >= '${row?.lsn}' AS seen`;
+      while ((await server.query(seen))[0]?.seen !== 't') await server.query('SELECT pg_sleep(0.01)');
+      await takeInto({ format: plugin, path: tars }, addressOf(server));
+      await server.stop('fast');
+      await primary.stop('fast');
+    }
+    await scratch.copy(
+      { format: 'basebackup', storage: await openDirectory(tars) },
+      { format: 'pgdata', storage: await createDirectory(restored) },
+    );
+    expect(await readFile(join(restored, 'backup_label'), 'utf8')).toContain('BACKUP FROM: standby');
+    await rm(join(restored, 'standby.signal'), { force: true });
+    await giveToServer(restored);
+    {
+      await using server = await startPostgres({ ...cluster, dataDirectory: restored });
+      expect(await server.query('SELECT sum(id) FROM late')).toEqual([{ sum: '500500' }]);
+      await server.query('DROP TABLE late');
+      await server.stop('fast');
+    }
+    const { expected } = cluster;
+    expect(await verifyTestCluster({ dataDirectory: restored, expected, recovered: true })).toEqual([]);
   });
 
   test('that goes away ends the copy, and nothing is visible', { timeout: 60_000 }, async () => {

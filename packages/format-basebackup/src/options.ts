@@ -26,6 +26,12 @@ export const LIVE_OPTIONS: readonly FormatOptionDescription[] = [
     type: 'string',
     description: 'LABEL of backup_label, at most 1024 bytes (default neon-snapshot)',
   },
+  {
+    name: 'slot',
+    type: 'string',
+    description:
+      'physical replication slot that keeps the WAL, and stays when the backup is through; made where it is missing (default a temporary one)',
+  },
 ];
 
 export const WRITE_OPTIONS: readonly FormatOptionDescription[] = [

@@ -6,7 +6,7 @@ import {
   type SnapshotReader,
   stringOption,
 } from '@neon-snapshot/format-core';
-import { connectPq, type PqConnection, resolvePqConfig } from '@neon-snapshot/pq-proto';
+import { connectPq, isPqError, type PqConnection, resolvePqConfig } from '@neon-snapshot/pq-proto';
 import { LIVE_OPTIONS } from '../options.ts';
 import { LiveBackupReader } from './live-backup-reader.ts';
 import { infoOf, readServerFacts } from './server-facts.ts';
@@ -14,7 +14,7 @@ import { onServer } from './server-fault.ts';
 
 /**
  * Begins a base backup of a running server (14 to 18) over the replication protocol: one connection for the backup, one for the
- * WAL that is made meanwhile, which a temporary slot keeps there. Both end with the reader, and so does the slot.
+ * WAL that is made meanwhile, which a slot keeps there. Both end with the reader, and so does the slot unless it was named.
  */
 export async function openLiveReader(context: LiveReadContext): Promise<SnapshotReader> {
   assertKnownOptions(context.options, LIVE_OPTIONS);
@@ -27,8 +27,7 @@ export async function openLiveReader(context: LiveReadContext): Promise<Snapshot
       const connection = await connect(context, opened);
       const facts = await readServerFacts(connection, { signal });
       const wal = await connect(context, opened);
-      const slot = `neon_snapshot_${randomBytes(8).toString('hex')}`;
-      await wal.createPhysicalSlot({ name: slot, temporary: true, reserveWal: true, signal });
+      const slot = await openSlot(wal, { name: stringOption(context.options, 'slot'), signal });
       const { timeLineId } = await connection.identifySystem({ signal });
       const history = timeLineId > 1 ? await connection.timelineHistory(timeLineId, { signal }) : undefined;
       const backup = await connection.baseBackup({
@@ -53,6 +52,27 @@ export async function openLiveReader(context: LiveReadContext): Promise<Snapshot
     for (const connection of opened) await connection[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** SQLSTATE duplicate_object: it is there already. */
+const DUPLICATE_OBJECT = '42710';
+
+/** The named slot, which stays, or one that goes with the connection. */
+async function openSlot(
+  wal: PqConnection,
+  { name, signal }: { readonly name: string | undefined; readonly signal: AbortSignal | undefined },
+): Promise<string> {
+  if (name === undefined) {
+    const slot = `neon_snapshot_${randomBytes(8).toString('hex')}`;
+    await wal.createPhysicalSlot({ name: slot, temporary: true, reserveWal: true, signal });
+    return slot;
+  }
+  try {
+    await wal.createPhysicalSlot({ name, reserveWal: true, signal });
+  } catch (error) {
+    if (!isPqError(error) || error.server?.code !== DUPLICATE_OBJECT) throw error;
+  }
+  return name;
 }
 
 async function connect(
