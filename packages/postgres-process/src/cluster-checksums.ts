@@ -42,7 +42,7 @@ const USER_SCHEMAS = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_
  * the count of rows and the sum of the MD5 of each row's text, so the order of rows does not matter.
  */
 export async function tableChecksums(
-  server: PostgresServer,
+  server: Pick<PostgresServer, 'query' | 'connect'>,
   options: ClusterChecksumsOptions = {},
 ): Promise<ClusterChecksums> {
   const databases = options.databases ?? (await listDatabases(server, options.signal));
