@@ -35,9 +35,12 @@ export {
   pushTimeline,
   readLastRecord,
   readTimelineDetail,
+  removeWalSource,
   sendRequest,
+  setWalSource,
   type TimelineOf,
   timelinePath,
+  type WalSourceSettings,
 } from './page-server-client.ts';
 export {
   type Durability,

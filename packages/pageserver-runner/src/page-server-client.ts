@@ -32,7 +32,7 @@ export interface LastRecord {
   readonly crc: number;
 }
 
-/** Where a page server takes the WAL of a timeline from: a Postgres of this machine. */
+/** Where a page server takes the WAL of a timeline from: a Postgres of this machine, or a primary elsewhere. */
 export interface WalSourceSettings {
   /** A directory with a socket, or an address. */
   readonly host: string;
@@ -41,6 +41,10 @@ export interface WalSourceSettings {
   /** Holds the user's password. */
   readonly passfile: string;
   readonly slot: string;
+  /** Of a primary that is not ours: see the page server's `WalSource`. */
+  readonly tls?: string | undefined;
+  readonly tlsRootCertificate?: string | undefined;
+  readonly timeLineId?: number | undefined;
 }
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024;

@@ -1,7 +1,10 @@
 import { mkdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   assertReachable,
   findPostgres,
+  isPostgresProcessError,
+  type StartDetachedPostgresOptions,
   startDetachedPostgres,
   stopDetachedPostgres,
   unprivilegedUser,
@@ -38,6 +41,8 @@ export interface StartedEndpoint {
 
 /** A crash recovery may take its time. */
 const READY_TIMEOUT_MS = 600_000;
+const ORPHANS_TIMEOUT_MS = 15_000;
+const ORPHANS_INTERVAL_MS = 200;
 
 /**
  * Starts the Postgres of an endpoint and connects the page server to it; returns when it accepts connections. Throws
@@ -77,7 +82,7 @@ export async function startEndpoint(options: StartEndpointOptions): Promise<Star
   await writeServerFiles(paths, major);
   await mkdir(repository.logsDirectory, { recursive: true });
   await boundLogFile(paths.logFile);
-  const pid = await startDetachedPostgres({
+  const pid = await startServer({
     installation,
     dataDirectory: paths.dataDirectory,
     settings: commandLineSettings(paths, { port, socketDirectory, durability }),
@@ -87,6 +92,22 @@ export async function startEndpoint(options: StartEndpointOptions): Promise<Star
   });
   await connectPageServer(pageServer, started, signal);
   return { endpoint: { ...started, pid }, wasRunning: false, reused };
+}
+
+/** After a postmaster was killed, its last children hold its shared memory for a moment more. */
+async function startServer(options: StartDetachedPostgresOptions): Promise<number> {
+  const startedAt = performance.now();
+  for (;;) {
+    try {
+      return await startDetachedPostgres(options);
+    } catch (error) {
+      const isOrphaned =
+        isPostgresProcessError(error, 'POSTGRES_PROCESS_START') &&
+        /shared memory block .* still in use/.test(error.message);
+      if (!isOrphaned || performance.now() - startedAt > ORPHANS_TIMEOUT_MS) throw error;
+      await delay(ORPHANS_INTERVAL_MS, undefined, { signal: options.signal });
+    }
+  }
 }
 
 async function connectPageServer(
