@@ -90,7 +90,8 @@ export class ByteSource {
 /** Left to the garbage collector, chunks of a MiB cause a full collection for every 64 of them (measured, Node 24.21). */
 const FREE_BYTES_MIN = 256 * 1024;
 
-function freeChunk({ buffer, byteLength }: Uint8Array): void {
-  if (byteLength < FREE_BYTES_MIN || buffer.byteLength !== byteLength) return;
+/** A decoder cuts its buffers from front to back: whoever has read the end of one has read all of it. */
+function freeChunk({ buffer, byteOffset, byteLength }: Uint8Array): void {
+  if (buffer.byteLength < FREE_BYTES_MIN || byteOffset + byteLength !== buffer.byteLength) return;
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

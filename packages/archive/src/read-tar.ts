@@ -20,8 +20,8 @@ export interface ReadTarOptions {
   /** `strip` takes names that begin with `/` as relative to the archive, as WAL-G writes them. Default `refuse`. */
   readonly leadingSlash?: 'refuse' | 'strip';
   /**
-   * The stream's chunks are nobody else's: each is freed when all of it was read, so that a view of a body is good only until the next
-   * one is asked for.
+   * The stream's chunks, and the buffers that they are cut from in order, are nobody else's: each buffer is freed when its end was
+   * read, so that a view of a body is good only until the next one is asked for.
    */
   readonly freesChunks?: boolean;
   readonly signal?: AbortSignal | undefined;
