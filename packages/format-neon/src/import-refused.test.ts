@@ -29,11 +29,6 @@ describe('an import that cannot be held', () => {
     ['WAL segments of 64 MiB', { info: { walSegmentSizeBytes: 2 ** 26 } }, 'FORMAT_UNSUPPORTED'],
     ['a tablespace', { info: { tablespaces: [{ oid: 16400, location: '/srv/t' }] } }, 'FORMAT_UNSUPPORTED'],
     [
-      'an inconsistent snapshot',
-      { info: { consistency: { kind: 'needs-wal', fromLsn: PREVIOUS_LSN, upToLsn: SNAPSHOT_LSN } } },
-      'FORMAT_NOT_SHUT_DOWN',
-    ],
-    [
       'a replication slot',
       { info: { features: { replicationSlots: ['standby'], commitTimestamps: false, statistics: false } } },
       'FORMAT_LOSS',
@@ -43,6 +38,17 @@ describe('an import that cannot be held', () => {
   ])('because of %s is refused before anything is written', async (_, options, code) => {
     const storage = createMemoryStorage();
     await expect(write(makeSnapshot(options).reader, storage)).rejects.toMatchObject({ code });
+    expect(await keysOf(storage)).toEqual([]);
+  });
+
+  test('of a base backup without its backup_label is refused, and nothing is left', async () => {
+    const consistency = { kind: 'needs-wal', fromLsn: PREVIOUS_LSN, upToLsn: SNAPSHOT_LSN } as const;
+    const storage = createMemoryStorage();
+    const writing = write(makeSnapshot({ info: { consistency } }).reader, storage);
+    await expect(writing).rejects.toMatchObject({
+      code: 'FORMAT_INVALID',
+      message: expect.stringMatching(/backup_label/),
+    });
     expect(await keysOf(storage)).toEqual([]);
   });
 

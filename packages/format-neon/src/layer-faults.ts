@@ -1,6 +1,6 @@
 import { FormatError, type FormatErrorCode } from '@neon-snapshot/format-core';
 import { isNeonLayerError, type NeonLayerErrorCode } from '@neon-snapshot/neon-layer';
-import { isTimelineError } from '@neon-snapshot/neon-timeline';
+import { isTimelineError, type TimelineErrorCode } from '@neon-snapshot/neon-timeline';
 import { isPostgresFormatError, type PostgresFormatErrorCode } from '@neon-snapshot/postgres';
 import { isRedoError, type RedoErrorCode } from '@neon-snapshot/wal-redo';
 
@@ -17,6 +17,11 @@ const POSTGRES_CODES: Partial<Record<PostgresFormatErrorCode, FormatErrorCode>> 
   POSTGRES_CHECKSUM: 'FORMAT_CHECKSUM',
   POSTGRES_TRUNCATED: 'FORMAT_TRUNCATED',
   POSTGRES_UNSUPPORTED_VERSION: 'FORMAT_UNKNOWN_VERSION',
+};
+
+const TIMELINE_CODES: Partial<Record<TimelineErrorCode, FormatErrorCode>> = {
+  TIMELINE_TOO_LARGE: 'FORMAT_UNSUPPORTED',
+  TIMELINE_WAL_TRUNCATED: 'FORMAT_TRUNCATED',
 };
 
 const REDO_CODES: Readonly<Record<RedoErrorCode, FormatErrorCode>> = {
@@ -47,7 +52,7 @@ function toFormatError(error: unknown): unknown {
   }
   if (isTimelineError(error)) {
     const { operation, message, context } = error;
-    const code = error.code === 'TIMELINE_TOO_LARGE' ? 'FORMAT_UNSUPPORTED' : 'FORMAT_INVALID';
+    const code = TIMELINE_CODES[error.code] ?? 'FORMAT_INVALID';
     return new FormatError({ code, operation, message, context, cause: error });
   }
   if (isRedoError(error)) {

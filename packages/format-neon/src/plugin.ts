@@ -12,7 +12,7 @@ export const plugin: FormatPlugin = {
   kind: 'format',
   name: 'neon',
   capability: {
-    holdsWal: false,
+    holdsWal: true,
     needsPlan: true,
     tablespaces: false,
     majors: NEON_MAJORS,

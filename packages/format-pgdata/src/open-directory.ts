@@ -1,30 +1,35 @@
 import { booleanOption, FormatError, type ReadContext } from '@neon-snapshot/format-core';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { type ClusterControl, readClusterControl } from './cluster-control.ts';
+import { type DirectoryBackup, readBackup } from './open-backup.ts';
 import { assertNotRunning, findInconsistency, notShutDownError } from './shutdown-state.ts';
 
-/** A data directory that is consistent by itself: the given one, or a recovered copy of it. */
-export interface ConsistentDirectory {
+/** A data directory that is consistent by itself, or with its WAL: the given one, or a recovered copy of it. */
+export interface OpenDirectory {
   readonly storage: Storage;
   readonly control: ClusterControl;
+  /** Of a base backup: it needs its WAL. */
+  readonly backup?: DirectoryBackup | undefined;
 }
 
 const RECOVER_HINT = 'start and stop the server, or give --recover to recover a scratch copy';
 
 /**
- * Checks that the directory may be read; with the option `recover` one that was not shut down cleanly is recovered in a scratch
- * copy first, which `resources` then owns. `FORMAT_RUNNING`, `FORMAT_NOT_SHUT_DOWN`, and the faults of pg_control.
+ * Checks that the directory may be read; with the option `recover` one that was not shut down cleanly, or is a base backup, is
+ * recovered in a scratch copy first, which `resources` then owns. `FORMAT_RUNNING`, `FORMAT_NOT_SHUT_DOWN`, and the faults of pg_control.
  */
-export async function openConsistentDirectory(
+export async function openDirectory(
   context: ReadContext,
   resources: AsyncDisposable[],
-): Promise<ConsistentDirectory> {
+): Promise<OpenDirectory> {
   const { storage } = context;
   const control = await readClusterControl(storage, context);
   await assertNotRunning(storage, context);
   const inconsistency = await findInconsistency(storage, control, context);
   if (inconsistency === undefined) return { storage, control };
   if (!booleanOption(context.options, 'recover', { fallback: false })) {
+    const backup = await readBackup(context);
+    if (backup !== undefined) return { storage, control, backup };
     throw notShutDownError(storage, inconsistency, RECOVER_HINT);
   }
   return recover(context, { control, inconsistency }, resources);
@@ -34,7 +39,7 @@ async function recover(
   context: ReadContext,
   source: { readonly control: ClusterControl; readonly inconsistency: string },
   resources: AsyncDisposable[],
-): Promise<ConsistentDirectory> {
+): Promise<OpenDirectory> {
   const { services, signal } = context;
   const dataDirectory = context.storage.fileTree?.rootPath;
   if (services.recover === undefined || dataDirectory === undefined) {

@@ -147,7 +147,7 @@ describe('a directory that is no snapshot', () => {
       { state: CLUSTER_STATE.inProduction },
     ],
     ['was a standby', 'FORMAT_NOT_SHUT_DOWN', /standby/, { state: CLUSTER_STATE.shutDownInRecovery }],
-    ['is a base backup', 'FORMAT_NOT_SHUT_DOWN', /backup_label.*WAL/, { files: { backup_label: 'x' } }],
+    ['has a damaged backup_label', 'FORMAT_TRUNCATED', /backup_label/, { files: { backup_label: 'x' } }],
     ['is of another version', 'FORMAT_INVALID', /says "16".*Postgres 17/, { files: { PG_VERSION: '16\n' } }],
     [
       'has half a pg_control',

@@ -18,7 +18,8 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import { type ClusterControl, readControlBytes } from './cluster-control.ts';
 import { TABLESPACE_DIRECTORY } from './data-directory-layout.ts';
 import { readFiles } from './file-bodies.ts';
-import { openConsistentDirectory } from './open-directory.ts';
+import { type DirectoryBackup, endingOf, walPathsOf } from './open-backup.ts';
+import { openDirectory } from './open-directory.ts';
 import { READ_OPTIONS } from './options.ts';
 import { PageVerifier } from './page-verifier.ts';
 import { splitPlan } from './partition-plan.ts';
@@ -30,33 +31,51 @@ import { disposeAll, readSourceTree, type SourceFile, type SourceTree } from './
 
 /**
  * Opens a data directory as a snapshot: checks that no server runs on it and that it was shut down cleanly (or recovers a
- * scratch copy), plans what will be read, and checks the relation maps. Reads no relation file.
+ * scratch copy), or is a base backup, which goes on as one; plans what will be read, and checks the relation maps. Reads no relation file.
  */
 export async function openReader(context: ReadContext): Promise<SnapshotReader> {
   assertKnownOptions(context.options, READ_OPTIONS);
   const resources: AsyncDisposable[] = [];
   try {
-    const { storage, control } = await openConsistentDirectory(context, resources);
+    const { storage, control, backup } = await openDirectory(context, resources);
     const { services, signal } = context;
     const tree = await readSourceTree({ storage, services, postgresMajor: control.postgresMajor, signal });
     resources.push(...tree.linkedStorages);
-    const place = await findShutdownCheckpoint({ tree, control, url: storage.url, signal });
-    const plan = planSnapshot({ tree, postgresMajor: control.postgresMajor, walPaths: place.walPaths });
     const { postgresMajor } = control;
+    const place =
+      backup === undefined
+        ? await findShutdownCheckpoint({ tree, control, url: storage.url, signal })
+        : undefined;
+    const walPaths =
+      place?.walPaths ?? (backup === undefined ? new Set<string>() : walPathsOf(tree, control, backup));
+    const plan = planSnapshot({ tree, postgresMajor, walPaths, isBackup: backup !== undefined });
     const { concurrency } = context;
     await checkRelationMaps({ plan, postgresMajor, url: storage.url, services, concurrency, signal });
-    const info = describe({ control, tree, place, plan });
-    return new DataDirectoryReader({ context, storage, control, plan, info, resources });
+    const ending = backup === undefined ? shutDownAt(control, place) : endingOf(backup);
+    const info = describe({ control, tree, ending, plan });
+    return new DataDirectoryReader({ context, storage, control, backup, plan, info, resources });
   } catch (error) {
     await disposeAll(resources);
     throw error;
   }
 }
 
+type Ending = Pick<SnapshotInfo, 'lsn' | 'previousRecordLsn' | 'timeLineId' | 'consistency'>;
+
+function shutDownAt({ controlFile }: ClusterControl, place: ShutdownCheckpointPlace | undefined): Ending {
+  if (place === undefined) throw new Error('a directory that is no backup has a shutdown checkpoint');
+  return {
+    lsn: place.recordEnd,
+    previousRecordLsn: place.recordStart,
+    timeLineId: controlFile.checkPointCopy.thisTimeLineId,
+    consistency: { kind: 'consistent' },
+  };
+}
+
 function describe(facts: {
   readonly control: ClusterControl;
   readonly tree: SourceTree;
-  readonly place: ShutdownCheckpointPlace;
+  readonly ending: Ending;
   readonly plan: SnapshotPlan;
 }): SnapshotInfo {
   const { controlFile, postgresMajor } = facts.control;
@@ -64,11 +83,8 @@ function describe(facts: {
     systemIdentifier: controlFile.systemIdentifier,
     postgresMajor,
     catalogVersion: controlFile.catalogVersion,
-    lsn: facts.place.recordEnd,
-    previousRecordLsn: facts.place.recordStart,
-    timeLineId: controlFile.checkPointCopy.thisTimeLineId,
+    ...facts.ending,
     dataChecksums: controlFile.dataChecksumVersion === 1,
-    consistency: { kind: 'consistent' },
     walSegmentSizeBytes: controlFile.walSegmentSizeBytes,
     blockSizeBytes: controlFile.blockSizeBytes,
     tablespaces: facts.tree.tablespaces,
@@ -81,6 +97,7 @@ interface DataDirectoryReaderOptions {
   readonly context: ReadContext;
   readonly storage: Storage;
   readonly control: ClusterControl;
+  readonly backup: DirectoryBackup | undefined;
   readonly plan: SnapshotPlan;
   readonly info: SnapshotInfo;
   readonly resources: readonly AsyncDisposable[];
@@ -114,7 +131,7 @@ class DataDirectoryReader implements SnapshotReader {
 
   async finish(): Promise<SnapshotTrailer> {
     this.#policy.summarize();
-    const { storage, control, context } = this.#options;
+    const { storage, control, backup, context } = this.#options;
     await assertNotRunning(storage, context);
     const bytes = await readControlBytes(storage, context);
     if (Buffer.compare(bytes, control.bytes) !== 0) {
@@ -124,7 +141,8 @@ class DataDirectoryReader implements SnapshotReader {
         message: `pg_control of ${storage.url} changed while the directory was read: a server ran on it; stop it and start again`,
       });
     }
-    return { controlFile: control.bytes };
+    if (backup === undefined) return { controlFile: control.bytes };
+    return { controlFile: control.bytes, backup: { label: backup.bytes, walRanges: backup.walRanges } };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -155,6 +173,8 @@ class DataDirectoryReader implements SnapshotReader {
 
   #verifiesPages(): boolean {
     const { options, pagesVerifiedDownstream } = this.#options.context;
+    // Pages of a backup may have been copied half written; its WAL brings those whole.
+    if (this.#options.backup !== undefined) return false;
     if (!this.info.dataChecksums || pagesVerifiedDownstream === true) return false;
     return booleanOption(options, 'verify_checksums', { fallback: true });
   }

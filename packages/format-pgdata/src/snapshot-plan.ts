@@ -36,6 +36,8 @@ export interface PlanOptions {
   readonly postgresMajor: number;
   /** PGDATA-relative paths of the WAL files to keep. */
   readonly walPaths: ReadonlySet<string>;
+  /** Its files were copied while the server ran: a relation may have been truncated, or have grown, between two segments. */
+  readonly isBackup?: boolean;
 }
 
 /**
@@ -47,7 +49,7 @@ export function planSnapshot(options: PlanOptions): SnapshotPlan {
   const unlogged = unloggedRelations(options.tree.files);
   const kept = options.tree.files.filter((file) => isKept(file.path, options.walPaths, unlogged));
   const files = sortCanonically(kept);
-  assertWholeRelations(files);
+  if (options.isBackup !== true) assertWholeRelations(files);
   return {
     files,
     directories: planDirectories(options, files),

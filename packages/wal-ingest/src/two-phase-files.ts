@@ -9,12 +9,20 @@ import { failRecord, type RecordContext } from './record-context.ts';
 /** First major whose prepared transactions go by full (64-bit) ids. */
 export const FULL_XID_SINCE_MAJOR = 17;
 
-/** Adds the state of a prepared transaction: the record's main data, which is the file without its CRC. */
+/**
+ * Adds the state of a prepared transaction: the record's main data, which is the file without its CRC. The same state may be there
+ * already: in a cluster that was copied while it ran, and that a later checkpoint wrote it to.
+ */
 export async function addTwoPhaseFile(context: RecordContext, xid: number, data: Uint8Array): Promise<void> {
   const { modification, major } = context;
   const id = twoPhaseId(context, xid);
   const xids = await listTwoPhaseFiles(context);
-  if (xids.includes(id)) failRecord(context, `transaction ${id} is prepared already`);
+  if (xids.includes(id)) {
+    const stored = await modification.find(twoPhaseFileKey(id));
+    if (stored === undefined || Buffer.compare(stored, data) !== 0)
+      failRecord(context, `transaction ${id} is prepared already, in another state`);
+    return;
+  }
   modification.putImage(TWO_PHASE_DIRECTORY_KEY, encodeTwoPhaseDirectory([...xids, id], major));
   modification.putImage(twoPhaseFileKey(id), data);
 }

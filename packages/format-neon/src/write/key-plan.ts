@@ -95,11 +95,13 @@ export interface KeyPlan {
 export interface KeyPlanOptions {
   readonly files: readonly PlannedFile[];
   readonly postgresMajor: number;
+  /** The files were copied while their server ran. */
+  readonly isBackup?: boolean;
 }
 
 /** Throws `FORMAT_INVALID` for a plan that is no cluster and `FORMAT_UNSUPPORTED` for user tablespaces. */
-export function planKeys({ files, postgresMajor }: KeyPlanOptions): KeyPlan {
-  const cluster = sortPlannedCluster(files);
+export function planKeys({ files, postgresMajor, isBackup = false }: KeyPlanOptions): KeyPlan {
+  const cluster = sortPlannedCluster(files, { isBackup });
   const builder = new KeyPlanBuilder();
   builder.known(DBDIR_KEY, encodeDbDirectory(cluster.databases.map(toDbDirectoryEntry)));
   for (const database of cluster.databases) addDatabase(builder, database);

@@ -26,14 +26,16 @@ export interface NeonControlSource {
   readonly info: SnapshotInfo;
   /** Of the prepared transactions. */
   readonly preparedXids: readonly bigint[];
+  /** Of a base backup: the checkpoint with which it began, which that of pg_control may have followed since. */
+  readonly beginning?: CheckPoint | undefined;
 }
 
 /**
  * The control file stays as it came, but for TimeLineIDs other than 1: a page server sends it to computes, whose WAL is on 1.
  * The checkpoint says `redo = lsn`, by which a page server knows the shutdown as clean, and names an oldest active
- * transaction, as its own ingest does (spec §7.4, §8.4). Throws `FORMAT_INVALID` when it is not the snapshot's.
+ * transaction, as its own ingest does (spec §7.4, §8.4); a base backup's is the one with which it began. Throws `FORMAT_INVALID` when it is not the snapshot's.
  */
-export function toNeonControl({ bytes, info, preparedXids }: NeonControlSource): NeonControl {
+export function toNeonControl({ bytes, info, preparedXids, beginning }: NeonControlSource): NeonControl {
   const control = decodeControlFile(bytes);
   if (control.systemIdentifier !== info.systemIdentifier) {
     throw new FormatError({
@@ -46,11 +48,13 @@ export function toNeonControl({ bytes, info, preparedXids }: NeonControlSource):
   return {
     controlFile: toStoredControlFile(bytes, { ...control, checkPointCopy: checkPoint }),
     checkpoint: encodeCheckPoint(
-      {
-        ...checkPoint,
-        redo: info.lsn,
-        oldestActiveXid: checkPoint.oldestActiveXid || oldestXidOf(checkPoint.nextXid, preparedXids),
-      },
+      beginning === undefined
+        ? {
+            ...checkPoint,
+            redo: info.lsn,
+            oldestActiveXid: checkPoint.oldestActiveXid || oldestXidOf(checkPoint.nextXid, preparedXids),
+          }
+        : onNeonTimeLine(beginning),
       info.postgresMajor,
     ),
   };

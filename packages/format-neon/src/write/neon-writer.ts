@@ -14,6 +14,8 @@ import { CONFIGURATION_FILE_BYTES_MAX } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
 import type { EncodeRequest, EncodeResult } from '../pages/encode-worker.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
+import { imageLsnOf } from './backup/backup-source.ts';
+import type { WalScratch } from './backup/wal-scratch.ts';
 import type { ImportSession } from './import-session.ts';
 import type { KeyPlan } from './key-plan.ts';
 import type { LayerBuffers } from './layer-buffers.ts';
@@ -26,6 +28,8 @@ import { SlotFeeder } from './slot-feeder.ts';
 export interface NeonWriterParts {
   readonly context: WriteContext;
   readonly plan: KeyPlan;
+  /** Of a base backup: where its WAL waits. */
+  readonly wal: WalScratch | undefined;
   readonly memory: WriterMemoryPlan;
   readonly pool: WorkerPool<EncodeRequest, EncodeResult>;
   readonly buffers: LayerBuffers;
@@ -59,23 +63,26 @@ export class NeonWriter implements SnapshotWriter {
   async abort(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const { abortController, pool, session } = this.#parts;
+    const { abortController, pool, session, wal } = this.#parts;
     abortController.abort(new Error('the import was aborted'));
     await pool[Symbol.asyncDispose]();
+    await wal?.[Symbol.asyncDispose]();
     await session.abandon();
   }
 
   async #writePartition(partition: SnapshotPartition): Promise<void> {
-    const { context, memory, pool, session, buffers, faults } = this.#parts;
+    const { context, memory, pool, session, buffers, faults, wal } = this.#parts;
     const { info } = context.source;
     pool.warmUp();
     const { tenantId, timelineId, publisher } = await session.begin();
-    const sink = new LayerSink({ publisher, buffers, tenantId, timelineId, lsn: info.lsn });
+    const imageLsn = imageLsnOf(info);
+    const sink = new LayerSink({ publisher, buffers, tenantId, timelineId, lsn: imageLsn });
     const feeder = new SlotFeeder({
       pool,
       sink,
       slotCount: memory.slotsPerPartition,
       dataChecksums: info.dataChecksums,
+      backupStart: wal === undefined ? undefined : imageLsn,
       onFault: (fault) => faults.report(fault),
     });
     for await (const entry of partition.entries) {
@@ -87,29 +94,30 @@ export class NeonWriter implements SnapshotWriter {
   }
 
   async #close(trailer: SnapshotTrailer): Promise<WriteResult> {
-    const { context, plan, session, faults } = this.#parts;
+    const { context, plan, session, faults, wal } = this.#parts;
     this.#assertComplete();
     faults.summarize();
     const running = await session.begin();
     const { publisher, tenantId, timelineId, generation } = running;
-    const { bytes, objects } = await translating(() =>
+    const { bytes, objects, end } = await translating(() =>
       publishTimeline({
         ...this.#parts,
         running,
         signal: this.#parts.abortController.signal,
         held: this.#held,
-        controlFile: trailer.controlFile,
+        trailer,
       }),
     );
     this.#isClosed = true;
     await session.finish();
     await this.#parts.pool[Symbol.asyncDispose]();
+    await wal?.[Symbol.asyncDispose]();
     return {
       facts: {
         tenant_id: tenantId,
         timeline_id: timelineId,
         generation,
-        lsn: formatLsn(context.source.info.lsn),
+        lsn: formatLsn(end.lsn),
         postgres_major: context.source.info.postgresMajor,
         databases: plan.databaseCount,
         layers: publisher.layers.size,
@@ -131,7 +139,7 @@ export class NeonWriter implements SnapshotWriter {
   }
 
   async #takeFile(entry: FileEntry, feeder: SlotFeeder): Promise<void> {
-    const { plan } = this.#parts;
+    const { plan, wal } = this.#parts;
     const streamed = plan.streamed.get(entry.path);
     if (streamed !== undefined) {
       this.#assertFirst(entry.path, this.#streamed.has(entry.path));
@@ -145,6 +153,7 @@ export class NeonWriter implements SnapshotWriter {
       this.#held.set(entry.path, await readAll(entry.body, { sizeMaxBytes, key: entry.path }));
       return;
     }
+    if (wal?.takes(entry.path) === true) return wal.take(entry);
     for await (const _ of entry.body);
   }
 

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { PageFaultPolicy, type SnapshotWriter, type WriteContext } from '@neon-snapshot/format-core';
 import { parseWriteOptions } from '../options.ts';
 import { WorkerPool } from '../pages/worker-pool.ts';
+import { WalScratch } from './backup/wal-scratch.ts';
 import { findImport } from './find-import.ts';
 import { describeImportSource } from './import-journal.ts';
 import { ImportSession } from './import-session.ts';
@@ -14,13 +15,15 @@ import { assertVacant } from './vacancy.ts';
 
 /**
  * Checks everything that can be known beforehand and makes the writer; writes nothing.
- * Errors: `FORMAT_UNSUPPORTED`, `FORMAT_NOT_SHUT_DOWN`, `FORMAT_LOSS`, `FORMAT_NOT_EMPTY`, `FORMAT_OPTION`, `FORMAT_INVALID`.
+ * Errors: `FORMAT_UNSUPPORTED`, `FORMAT_LOSS`, `FORMAT_NOT_EMPTY`, `FORMAT_OPTION`, `FORMAT_INVALID`.
  */
 export async function openWriter(context: WriteContext): Promise<SnapshotWriter> {
   const { source: described, services } = context;
   const options = parseWriteOptions(context.options);
   const files = assertHoldable(described);
-  const plan = planKeys({ files, postgresMajor: described.info.postgresMajor });
+  const { postgresMajor, consistency, walSegmentSizeBytes } = described.info;
+  const isBackup = consistency.kind === 'needs-wal';
+  const plan = planKeys({ files, postgresMajor, isBackup });
   const warn = (message: string) => services.warn(message);
   settleLoss(describeLoss({ info: described.info, plan }), { allowLoss: options.allowLoss, warn });
   await assertVacant(context, options);
@@ -44,6 +47,7 @@ export async function openWriter(context: WriteContext): Promise<SnapshotWriter>
   return new NeonWriter({
     context,
     plan,
+    wal: isBackup ? new WalScratch(walSegmentSizeBytes) : undefined,
     memory,
     abortController,
     pool: new WorkerPool({ url: encodeWorkerUrl(), count: memory.threadCount }),

@@ -62,8 +62,11 @@ export interface PlannedCluster {
 }
 
 /** Throws `FORMAT_INVALID` or `FORMAT_UNSUPPORTED` before anything is written. */
-export function sortPlannedCluster(files: readonly PlannedFile[]): PlannedCluster {
-  const sorter = new ClusterSorter();
+export function sortPlannedCluster(
+  files: readonly PlannedFile[],
+  options: { readonly isBackup: boolean } = { isBackup: false },
+): PlannedCluster {
+  const sorter = new ClusterSorter(options);
   for (const file of files) sorter.add(file, classifyClusterFile(file.path));
   return sorter.finish();
 }
@@ -81,7 +84,12 @@ class ClusterSorter {
   readonly #twoPhase: PlannedTwoPhaseFile[] = [];
   readonly #kept = new Map<string, KeptFile>();
   readonly #unheld = new Map<UnheldKind, string[]>();
+  readonly #isBackup: boolean;
   #keptBytes = 0;
+
+  constructor({ isBackup }: { readonly isBackup: boolean }) {
+    this.#isBackup = isBackup;
+  }
 
   add({ path, sizeBytes }: PlannedFile, file: ClusterFile): void {
     switch (file.kind) {
@@ -126,7 +134,9 @@ class ClusterSorter {
     if (!this.#slru.some(({ slru }) => slru === 'clog')) throw missing('pg_xact/…');
     assertTwoPhaseTotal(this.#twoPhase);
     return {
-      databases: [...this.#databases.values()].sort(bySpcAndDb).map(closeDatabase),
+      databases: [...this.#databases.values()]
+        .sort(bySpcAndDb)
+        .map((database) => closeDatabase(database, this.#isBackup)),
       slruSegments: this.#slru.sort(
         (a, b) => SLRU_KINDS.indexOf(a.slru) - SLRU_KINDS.indexOf(b.slru) || a.segno - b.segno,
       ),
@@ -159,7 +169,10 @@ class ClusterSorter {
 }
 
 /** Groups segments into forks; forks of an unlogged relation other than its init fork are left out, as they are reset. */
-function closeDatabase({ spcNode, dbNode, relationMapPath, segments }: OpenDatabase): PlannedDatabase {
+function closeDatabase(
+  { spcNode, dbNode, relationMapPath, segments }: OpenDatabase,
+  isBackup: boolean,
+): PlannedDatabase {
   const unlogged = new Set(segments.filter(({ tag }) => tag.forkNum === 3).map(({ tag }) => tag.relNode));
   const kept = segments.filter(({ tag }) => tag.forkNum === 3 || !unlogged.has(tag.relNode));
   kept.sort((a, b) => compareRelTags(a.tag, b.tag) || a.segment.segno - b.segment.segno);
@@ -169,12 +182,9 @@ function closeDatabase({ spcNode, dbNode, relationMapPath, segments }: OpenDatab
     if (tag === undefined) break;
     let end = start + 1;
     while (end < kept.length && isSameFork(kept[end]?.tag, tag)) end += 1;
-    forks.push(
-      closeFork(
-        tag,
-        kept.slice(start, end).map(({ segment }) => segment),
-      ),
-    );
+    const all = kept.slice(start, end).map(({ segment }) => segment);
+    const fork = closeFork(tag, all, isBackup);
+    if (fork.segments.length > 0) forks.push(fork);
     start = end;
   }
   return { spcNode, dbNode, relationMapPath, forks };
@@ -186,9 +196,9 @@ function isSameFork(a: RelTag | undefined, b: RelTag): boolean {
 
 /**
  * A relation ends with its first segment below 1 GiB (`mdnblocks` of md.c). Truncation leaves empty segments behind it;
- * one that still has blocks is damage.
+ * one that still has blocks is damage, or in a backup was copied before a truncation or after growth: then its WAL brings the pages.
  */
-function closeFork(tag: RelTag, all: readonly PlannedSegment[]): PlannedFork {
+function closeFork(tag: RelTag, all: readonly PlannedSegment[], isBackup: boolean): PlannedFork {
   const segmentBytes = RELSEG_BLOCKS * BLCKSZ;
   const segments: PlannedSegment[] = [];
   let isOpen = true;
@@ -199,7 +209,7 @@ function closeFork(tag: RelTag, all: readonly PlannedSegment[]): PlannedFork {
       continue;
     }
     isOpen = false;
-    if (segment.sizeBytes === 0 && segments.length > 0) continue;
+    if (isBackup || (segment.sizeBytes === 0 && segments.length > 0)) continue;
     throw invalidPlan(
       `${segment.path} follows a segment that is missing or shorter than 1 GiB; the cluster is damaged`,
       {

@@ -1,7 +1,8 @@
-import { FormatError, type WriteContext } from '@neon-snapshot/format-core';
+import { FormatError, type SnapshotTrailer, type WriteContext } from '@neon-snapshot/format-core';
 import { createPageCompressor, encodeIndexPart, ImageLayerBuilder } from '@neon-snapshot/neon-layer';
 import {
   decodeTimelineHistory,
+  type Lsn,
   type TimelineHistoryEntry,
   timelineHistoryFileName,
   ZERO_LSN,
@@ -13,6 +14,9 @@ import {
   configurationFileKey,
   encodeClusterFacts,
 } from '../cluster-objects.ts';
+import { type BackupSource, imageLsnOf, readBackupSource } from './backup/backup-source.ts';
+import { ingestBackup } from './backup/ingest-backup.ts';
+import type { WalScratch } from './backup/wal-scratch.ts';
 import { type HeldContents, type HeldValuesSource, valuesOfRun } from './held-files.ts';
 import { type ImportSession, indexKeyOf, type RunningImport } from './import-session.ts';
 import { elementEnd, elementStart, type HeldRun, type KeyPlan } from './key-plan.ts';
@@ -28,7 +32,9 @@ export interface TimelineParts {
   readonly running: RunningImport;
   readonly signal: AbortSignal;
   readonly held: HeldContents;
-  readonly controlFile: Uint8Array;
+  readonly trailer: SnapshotTrailer;
+  /** Of a base backup. */
+  readonly wal: WalScratch | undefined;
 }
 
 /** What a timeline takes in the storage. */
@@ -37,30 +43,69 @@ export interface PublishedSizes {
   readonly objects: number;
 }
 
+/** Where a timeline ends. */
+interface TimelineEnd {
+  readonly lsn: Lsn;
+  /** Start of the last record before. */
+  readonly previousRecordLsn: Lsn | undefined;
+}
+
 /** Puts what is known only at the end: layers of held values, our own objects, and the index, last. */
-export async function publishTimeline(parts: TimelineParts): Promise<PublishedSizes> {
-  const { context, plan, session } = parts;
+export async function publishTimeline(
+  parts: TimelineParts,
+): Promise<PublishedSizes & { readonly end: TimelineEnd }> {
+  const { context, plan, session, trailer, wal } = parts;
   const { publisher } = parts.running;
+  const { info } = context.source;
+  const backup = wal === undefined ? undefined : await readBackupSource(info, trailer, wal);
   const control = toNeonControl({
-    bytes: parts.controlFile,
-    info: context.source.info,
+    bytes: trailer.controlFile,
+    info,
     preparedXids: plan.preparedXids,
+    beginning: backup?.checkPoint,
   });
   const source: HeldValuesSource = { plan, contents: parts.held, control };
   for (const element of plan.elements) {
     if (element.kind === 'held') await publishHeldRun(element, { parts, source });
   }
   await publisher.drain();
+  const end = await publishWal({ parts, source, backup });
   await session.assertMayPublish();
-  const cluster = await putClusterObjects(parts);
+  const cluster = await putClusterObjects(parts, end);
   await session.assertMayPublish();
-  const indexBytes = await putIndex(parts);
+  const indexBytes = await putIndex(parts, end);
   // Between the check and the put this process may have slept for longer than its lease: what it then published is taken back.
   await session.assertWasHeld();
   return {
     bytes: publisher.bytes + cluster.bytes + indexBytes,
     objects: publisher.layers.size + cluster.objects + 1,
+    end,
   };
+}
+
+/** Of a base backup. Anything else ends where its images lie. */
+async function publishWal(of: {
+  readonly parts: TimelineParts;
+  readonly source: HeldValuesSource;
+  readonly backup: BackupSource | undefined;
+}): Promise<TimelineEnd> {
+  const { parts, source: values, backup } = of;
+  const { running, context, wal, signal } = parts;
+  const { info } = context.source;
+  if (backup === undefined || wal === undefined)
+    return { lsn: info.lsn, previousRecordLsn: info.previousRecordLsn };
+  const { end, prevRecordLsn } = await ingestBackup({
+    storage: context.storage,
+    running,
+    backup,
+    wal,
+    values,
+    facts: info,
+    makeIndex: (lsn) => makeIndex(parts, { lsn, previousRecordLsn: undefined, gcCutoffLsn: backup.start }),
+    signal,
+  });
+  await running.publisher.drain();
+  return { lsn: end, previousRecordLsn: prevRecordLsn };
 }
 
 async function publishHeldRun(
@@ -68,7 +113,7 @@ async function publishHeldRun(
   { parts, source }: { readonly parts: TimelineParts; readonly source: HeldValuesSource },
 ): Promise<void> {
   const { tenantId, timelineId } = parts.running;
-  const { lsn } = parts.context.source.info;
+  const lsn = imageLsnOf(parts.context.source.info);
   const compressor = createPageCompressor();
   const open = (keyStart: Uint8Array) => new ImageLayerBuilder({ tenantId, timelineId, lsn, keyStart });
   const publish = async (builder: ImageLayerBuilder, keyEnd: Uint8Array) => {
@@ -86,7 +131,7 @@ async function publishHeldRun(
   await publish(builder, elementEnd(run));
 }
 
-async function putClusterObjects(parts: TimelineParts): Promise<PublishedSizes> {
+async function putClusterObjects(parts: TimelineParts, { lsn }: TimelineEnd): Promise<PublishedSizes> {
   const { context, running, plan, held } = parts;
   const { info } = context.source;
   const configurationFiles = [...plan.keptFiles]
@@ -98,7 +143,7 @@ async function putClusterObjects(parts: TimelineParts): Promise<PublishedSizes> 
     postgresMajor: info.postgresMajor,
     originalTimeLineId: info.timeLineId,
     timelineHistory: historyOf(info.timeLineId, held),
-    lsn: info.lsn,
+    lsn,
     importedAt: context.services.now(),
     sourceFormat: context.source.formatName,
     configurationFiles,
@@ -119,14 +164,14 @@ function historyOf(timeLineId: number, held: HeldContents): TimelineHistoryEntry
   return bytes === undefined ? [] : decodeTimelineHistory(bytes);
 }
 
-async function putIndex(parts: TimelineParts): Promise<number> {
+async function putIndex(parts: TimelineParts, end: TimelineEnd): Promise<number> {
   const { running, context } = parts;
   const key = indexKeyOf(running);
   try {
     const isConditional = context.storage.capability.conditionalPut.ifNoneMatch;
     running.hasPutIndex = true;
     return await put(parts, key, {
-      bytes: encodeIndexPart(makeIndex(parts)),
+      bytes: encodeIndexPart(makeIndex(parts, end)),
       ...(isConditional ? { ifNoneMatch: '*' } : {}),
     });
   } catch (error) {
@@ -142,20 +187,24 @@ async function putIndex(parts: TimelineParts): Promise<number> {
   }
 }
 
-function makeIndex({ context, running }: TimelineParts): Parameters<typeof encodeIndexPart>[0] {
+/** Before its end a base backup is a mixture of pages: `gcCutoffLsn` keeps readers away from that. */
+function makeIndex(
+  { context, running }: TimelineParts,
+  end: TimelineEnd & { readonly gcCutoffLsn?: Lsn },
+): Parameters<typeof encodeIndexPart>[0] {
   const { info } = context.source;
   const layers = [...running.publisher.layers].map(
     ([name, { sizeBytes, generation }]) => [name, { fileSize: sizeBytes, generation }] as const,
   );
   return {
     layers: new Map(layers),
-    diskConsistentLsn: info.lsn,
+    diskConsistentLsn: end.lsn,
     metadata: {
-      diskConsistentLsn: info.lsn,
-      prevRecordLsn: info.previousRecordLsn,
+      diskConsistentLsn: end.lsn,
+      prevRecordLsn: end.previousRecordLsn,
       ancestorLsn: ZERO_LSN,
-      latestGcCutoffLsn: info.lsn,
-      initdbLsn: info.lsn,
+      latestGcCutoffLsn: end.gcCutoffLsn ?? end.lsn,
+      initdbLsn: imageLsnOf(info),
       postgresMajor: info.postgresMajor,
     },
   };

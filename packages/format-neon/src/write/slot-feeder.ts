@@ -1,5 +1,5 @@
 import { type PageFault, releaseChunk } from '@neon-snapshot/format-core';
-import { BLCKSZ, RELSEG_BLOCKS } from '@neon-snapshot/postgres';
+import { BLCKSZ, type Lsn, RELSEG_BLOCKS } from '@neon-snapshot/postgres';
 import type { EncodeRequest, EncodeResult } from '../pages/encode-worker.ts';
 import { createPageSlot, type PageRun, type PageSlot, packRuns } from '../pages/page-slot.ts';
 import type { WorkerPool } from '../pages/worker-pool.ts';
@@ -30,6 +30,11 @@ export interface SlotFeederOptions {
   /** Slots of this partition: one being filled, the rest with the workers. */
   readonly slotCount: number;
   readonly dataChecksums: boolean;
+  /**
+   * Of a base backup: where it began. A page that was written since may have been copied half written, and the WAL brings it
+   * whole.
+   */
+  readonly backupStart?: Lsn | undefined;
   readonly onFault: (fault: PageFault) => void;
 }
 
@@ -117,7 +122,9 @@ export class SlotFeeder {
     const filled = this.#waiting.shift();
     if (filled === undefined) return;
     const { lengths, faults } = await filled.result;
-    for (const fault of faults) this.#report(filled.pieces, fault);
+    for (const fault of faults) {
+      if (!this.#isBroughtByWal(filled.slot, fault.index)) this.#report(filled.pieces, fault);
+    }
     await this.#append(filled, lengths);
     this.#free.push(filled.slot);
   }
@@ -137,6 +144,14 @@ export class SlotFeeder {
       }
       if (isEnd) await sink.endFile(file);
     }
+  }
+
+  #isBroughtByWal({ pages }: PageSlot, index: number): boolean {
+    const { backupStart } = this.#options;
+    if (backupStart === undefined) return false;
+    const header = new DataView(pages.buffer, pages.byteOffset + index * BLCKSZ, BLCKSZ);
+    const pageLsn = (BigInt(header.getUint32(0, true)) << 32n) | BigInt(header.getUint32(4, true));
+    return pageLsn >= backupStart;
   }
 
   #report(

@@ -9,7 +9,7 @@ export const NEON_MAJORS: readonly number[] = [14, 15, 16, 17];
 const WAL_SEGMENT_BYTES = 16 * 1024 * 1024;
 const NAMED_PATHS_MAX = 10;
 
-/** Throws `FORMAT_UNSUPPORTED` or `FORMAT_NOT_SHUT_DOWN`; returns the plan, which has to be there. */
+/** Throws `FORMAT_UNSUPPORTED`; returns the plan, which has to be there. */
 export function assertHoldable({ info, plan }: SnapshotDescription): readonly PlannedFile[] {
   if (!NEON_MAJORS.includes(info.postgresMajor)) {
     throw unsupported(
@@ -27,14 +27,6 @@ export function assertHoldable({ info, plan }: SnapshotDescription): readonly Pl
   if (info.tablespaces.length > 0) {
     const names = info.tablespaces.map(({ oid, location }) => `${oid} (${location})`).join(', ');
     throw unsupported(`user tablespaces: ${names}; move their relations to pg_default first`);
-  }
-  if (info.consistency.kind !== 'consistent') {
-    throw new FormatError({
-      code: 'FORMAT_NOT_SHUT_DOWN',
-      operation: 'check source',
-      message:
-        'the snapshot needs WAL to become consistent, which Neon layers of pages cannot hold; use --recover',
-    });
   }
   if (plan === undefined) {
     throw unsupported(
