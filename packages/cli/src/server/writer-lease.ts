@@ -1,5 +1,6 @@
 import {
   acquireLease,
+  assertConditionalPut,
   createUnguardedLease,
   isRepositoryError,
   type WriterLease,
@@ -25,13 +26,17 @@ const WAIT_MAX_MS = 45_000;
 /** The right to write the tenant, under a generation above every index of it. Waits for a dead holder's lease to expire. */
 export async function openWriterLease(request: LeaseRequest): Promise<WriterLease> {
   const { storage, tenantId, command, takeOver, signal } = request;
+  const directory = `neon-snapshot/${tenantId}`;
   const indexGeneration = await newestGeneration(request);
-  const { ifMatch, ifNoneMatch } = storage.capability.conditionalPut;
-  if (request.unsafeNoLease && !(ifMatch && ifNoneMatch))
+  try {
+    await assertConditionalPut({ storage, directory, signal });
+  } catch (error) {
+    if (!isRepositoryError(error, 'REPOSITORY_LEASE_UNSUPPORTED') || !request.unsafeNoLease) throw error;
     return createUnguardedLease({ generation: (indexGeneration ?? 0) + 1 });
+  }
   const lease = {
     storage,
-    directory: `neon-snapshot/${tenantId}`,
+    directory,
     command,
     takeOver,
     onExpiry: 'wait',

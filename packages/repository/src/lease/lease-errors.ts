@@ -57,7 +57,7 @@ export function unsupportedLeaseError(url: string): RepositoryError {
   return new RepositoryError({
     code: 'REPOSITORY_LEASE_UNSUPPORTED',
     operation: 'acquire lease',
-    message: `${url} has no conditional put, so that nothing keeps two writers apart there; use another storage, or --unsafe_no_lease when there is surely no other writer`,
+    message: `${url} has no conditional put, or ignores its condition, so that nothing keeps two writers apart there; use another storage, or --unsafe_no_lease when there is surely no other writer`,
     context: { url },
   });
 }
