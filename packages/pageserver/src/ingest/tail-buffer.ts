@@ -36,17 +36,18 @@ export class TailBuffer {
     this.#end = lsn(this.#end + BigInt(bytes.length));
   }
 
-  /** The bytes from the start up to `end`, which lies in the buffer; they stay in it. */
-  read(end: Lsn): TailPart {
-    const bytes = new Uint8Array(Number(end - this.#start));
-    let at = 0;
+  /** The bytes from `start` up to `end`, both in the buffer; they stay in it. */
+  read(start: Lsn, end: Lsn): TailPart {
+    const bytes = new Uint8Array(Number(end - start));
+    // Where the piece lies, seen from the first byte wanted.
+    let at = Number(this.#start - start);
     for (const piece of this.#pieces) {
       if (at >= bytes.length) break;
-      const part = piece.subarray(0, bytes.length - at);
-      bytes.set(part, at);
-      at += part.length;
+      const part = piece.subarray(Math.max(0, -at), Math.max(0, bytes.length - at));
+      if (part.length > 0) bytes.set(part, Math.max(0, at));
+      at += piece.length;
     }
-    return { start: this.#start, end, bytes };
+    return { start, end, bytes };
   }
 
   /** Forgets what lies before `start`. */

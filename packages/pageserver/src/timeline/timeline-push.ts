@@ -235,7 +235,9 @@ export class TimelinePush {
   async #keepPushingTail(): Promise<void> {
     const { config } = this.#options.services;
     const intervalMs = config.durability === 'remote' ? IDLE_MS : config.pushIntervalMs;
-    await this.#keepDoing(this.#tailWake, intervalMs, () => this.#tail.push());
+    // With `remote` the next chunk need not wait until the one before counts.
+    const work = config.durability === 'remote' ? async () => this.#tail.request() : () => this.#tail.push();
+    await this.#keepDoing(this.#tailWake, intervalMs, work);
   }
 
   async #keepPushingLayers(): Promise<void> {
