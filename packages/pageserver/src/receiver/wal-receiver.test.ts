@@ -2,11 +2,16 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseLsn } from '@neon-snapshot/postgres';
-import type { PostgresServer } from '@neon-snapshot/postgres-process';
+import { findPostgres, initdb, type PostgresServer } from '@neon-snapshot/postgres-process';
 import { createMemoryStorage } from '@neon-snapshot/storage-core';
 import { describe, expect, it } from 'vitest';
 import type { PageServerEvent } from '../page-server/events.ts';
-import { makeLiveTimeline, startEndpoint, walSourceOf } from '../testing/live-postgres.ts';
+import {
+  makeLiveTimeline,
+  makeScratchDirectory,
+  startEndpoint,
+  walSourceOf,
+} from '../testing/live-postgres.ts';
 import { putMadeTimeline, TENANT } from '../testing/made-timeline.ts';
 import { makeStateDirectory, openTestServer } from '../testing/memory-server.ts';
 
@@ -71,10 +76,12 @@ describe('a receiver of WAL', () => {
   }, async () => {
     await using live = await makeLiveTimeline(MAJOR);
     const { bucket, tenantId, timelineId, stateDirectory, dataDirectory } = live;
-    await using other = await makeLiveTimeline(MAJOR);
+    await using scratch = await makeScratchDirectory();
+    const otherDirectory = join(scratch.path, 'other');
+    await initdb({ installation: await findPostgres({ major: MAJOR }), dataDirectory: otherDirectory });
     await using server = await openTestServer({ storage: bucket, tenantId, stateDirectory });
     const timeline = server.timeline(timelineId);
-    const foreign = await startEndpoint(MAJOR, other.dataDirectory);
+    const foreign = await startEndpoint(MAJOR, otherDirectory);
     await server.setWalSource(timelineId, walSourceOf(foreign));
     await waitFor(() => server.walSource(timelineId)?.state === 'refused');
     expect(server.walSource(timelineId)?.message).toContain('it is another cluster');
