@@ -50,7 +50,9 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
       place?.walPaths ?? (backup === undefined ? new Set<string>() : walPathsOf(tree, control, backup));
     const plan = planSnapshot({ tree, postgresMajor, walPaths, isBackup: backup !== undefined });
     const { concurrency } = context;
-    await checkRelationMaps({ plan, postgresMajor, url: storage.url, services, concurrency, signal });
+    // A backup may have got a map and the files that it names at different moments.
+    if (backup === undefined)
+      await checkRelationMaps({ plan, postgresMajor, url: storage.url, services, concurrency, signal });
     const ending = backup === undefined ? shutDownAt(control, place) : endingOf(backup);
     const info = describe({ control, tree, ending, plan });
     return new DataDirectoryReader({ context, storage, control, backup, plan, info, resources });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresServer } from '@neon-snapshot/postgres-process';
 
 /** Clients that write, and change what files there are, until they are stopped. */
@@ -45,7 +46,11 @@ const CLIENTS: readonly (readonly string[])[] = [
   ],
 ];
 
-export async function keepBusy(server: PostgresServer): Promise<BusyServer> {
+/** `pauseMs`: between two statements of a client. */
+export async function keepBusy(
+  server: PostgresServer,
+  { pauseMs = 0 }: { readonly pauseMs?: number } = {},
+): Promise<BusyServer> {
   await server.query(PREPARE);
   const firstRounds = CLIENTS.map(() => Promise.withResolvers<void>());
   let isStopping = false;
@@ -54,6 +59,7 @@ export async function keepBusy(server: PostgresServer): Promise<BusyServer> {
     for (let round = 1; !isStopping; round += 1) {
       for (const statement of statements) {
         if (isStopping) break;
+        if (pauseMs > 0) await sleep(pauseMs);
         await session.query(
           statement.replaceAll('$round', `${round}`).replaceAll('$before', `${Math.max(0, round - 2)}`),
         );
