@@ -79,5 +79,5 @@ async function checksumsOf(dataDirectory: string, installation: PostgresInstalla
   await giveToServer(dataDirectory);
   const settings = { autovacuum: 'off', max_prepared_transactions: '20' };
   await using server = await startPostgres({ installation, dataDirectory, settings });
-  return tableChecksums(server);
+  return await tableChecksums(server);
 }
