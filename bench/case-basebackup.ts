@@ -33,6 +33,10 @@ export async function runBaseBackup(options: BenchOptions): Promise<string> {
   const stopped = await rounds(options, {
     neon: (round) => copy(data, `neon-${round}`, 'basebackup'),
     tar: (round) => shell(`tar -C ${data} -c . | zstd -1 -q > ${at(`tar-${round}.zst`)}`),
+    synced: (round) =>
+      shell(
+        `tar -C ${data} -c . | zstd -1 -q > ${at(`synced-${round}.zst`)}; sync ${at(`synced-${round}.zst`)}`,
+      ),
   });
   const back = await rounds(options, {
     neon: (round) => copy(at(`neon-${round}`), `out-neon-${round}`, 'pgdata'),
@@ -40,6 +44,12 @@ export async function runBaseBackup(options: BenchOptions): Promise<string> {
       mkdirSync(at(`out-tar-${round}`));
       own(options, at(`out-tar-${round}`));
       return shell(`zstd -dc ${at(`tar-${round}.zst`)} | tar -C ${at(`out-tar-${round}`)} -x`);
+    },
+    synced: (round) => {
+      const target = at(`out-synced-${round}`);
+      mkdirSync(target);
+      own(options, target);
+      return shell(`zstd -dc ${at(`tar-${round}.zst`)} | tar -C ${target} -x; sync -f ${target}`);
     },
   });
   startServer(cluster, data);
@@ -51,8 +61,13 @@ export async function runBaseBackup(options: BenchOptions): Promise<string> {
     });
     return [
       formatRows(`A stopped cluster to tar.zst, ${(bytes / 1e6).toFixed(0)} MB`, bytes, [
-        { name: 'neon snapshot copy', median: stopped.neon, note: 'page checksums verified, manifest made' },
-        { name: 'tar, zstd -1', median: stopped.tar },
+        {
+          name: 'neon snapshot copy',
+          median: stopped.neon,
+          note: 'page checksums verified, manifest made, synced',
+        },
+        { name: 'tar, zstd -1', median: stopped.tar, note: 'not synced' },
+        { name: 'tar, zstd -1, sync', median: stopped.synced },
         {
           name: 'pg_basebackup -Ft -Z client-zstd:1',
           median: live.pgBaseBackup,
@@ -70,6 +85,7 @@ export async function runBaseBackup(options: BenchOptions): Promise<string> {
       formatRows('tar.zst to a data directory', bytes, [
         { name: 'neon snapshot copy', median: back.neon, note: 'manifest checked and made, synced' },
         { name: 'zstd -d, tar x', median: back.tar, note: 'not synced' },
+        { name: 'zstd -d, tar x, sync', median: back.synced },
       ]),
     ].join('\n\n');
   } finally {
