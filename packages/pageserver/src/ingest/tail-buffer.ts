@@ -38,6 +38,11 @@ export class TailBuffer {
 
   /** The bytes from `start` up to `end`, both in the buffer; they stay in it. */
   read(start: Lsn, end: Lsn): TailPart {
+    // What is not there would be zeros in the storage, and believed.
+    if (start < this.#start || end > this.#end || start > end)
+      throw new RangeError(
+        `WAL from ${start} to ${end} is not in the buffer from ${this.#start} to ${this.#end}`,
+      );
     const bytes = new Uint8Array(Number(end - start));
     // Where the piece lies, seen from the first byte wanted.
     let at = Number(this.#start - start);
