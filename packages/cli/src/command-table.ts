@@ -72,7 +72,6 @@ const SNAPSHOT_COPY: OptionTable = {
   from_format: { type: 'string', describe: 'how it is packed [told from what lies there]' },
   to: { type: 'string', describe: 'URL or path where it is written' },
   to_format: { type: 'string', describe: 'how it is packed there: pgdata, basebackup, neon, or a plugin' },
-  consistent: { type: 'boolean', describe: 'apply the WAL of a base backup first, in a scratch copy' },
   ...TIMELINE_OPTIONS,
   lsn: { type: 'string', describe: 'LSN to read a timeline at [its end]' },
   time: { type: 'string', describe: 'time to read a timeline at, e.g. 2026-11-22T09:00:55Z' },

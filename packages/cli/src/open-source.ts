@@ -73,12 +73,17 @@ export async function openSource(
       `the format ${format.name} takes no snapshot of a running server; leave --snapshot_format out`,
     );
   }
-  const own = Object.entries(context.env)
-    .filter(([name, value]) => name.startsWith(ROLE_PREFIX) && value !== undefined && value !== '')
-    .map(([name, value]) => [name.slice(ROLE_PREFIX.length), value] as const);
   return format.openLiveReader({
     ...context,
     server: place.server,
-    env: { ...context.env, ...Object.fromEntries(own) },
+    env: serverEnvironment(context.env),
   });
+}
+
+/** What a server that is read from finds in the environment: of `NEON_SNAPSHOT_X` and `X` the first that is set. */
+export function serverEnvironment(env: LiveReadContext['env']): LiveReadContext['env'] {
+  const own = Object.entries(env)
+    .filter(([name, value]) => name.startsWith(ROLE_PREFIX) && value !== undefined && value !== '')
+    .map(([name, value]) => [name.slice(ROLE_PREFIX.length), value] as const);
+  return { ...env, ...Object.fromEntries(own) };
 }

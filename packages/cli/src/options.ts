@@ -56,6 +56,10 @@ export const SNAPSHOT_OPTIONS: OptionTable = {
 
 /** Of a base backup as the source: one of a running server, or an incremental one. */
 export const BACKUP_SOURCE_OPTIONS: OptionTable = {
+  consistent: {
+    type: 'boolean',
+    describe: 'have Postgres apply the WAL of a base backup first, in a scratch copy',
+  },
   parents: {
     type: 'list',
     describe: 'of an incremental backup: those that it goes on from, the full one first',

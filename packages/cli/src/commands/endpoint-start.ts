@@ -1,5 +1,6 @@
-import { startEndpoint } from '@neon-snapshot/pageserver-runner';
+import { findEndpoint, startEndpoint } from '@neon-snapshot/pageserver-runner';
 import { repositoryPaths } from '@neon-snapshot/repository';
+import { assertNotFollowing } from '../follow/followed-primary.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { directoryOf, requiredRepository } from '../repository.ts';
 import { dataDirectoryBuilder } from '../server/build-data-directory.ts';
@@ -11,9 +12,13 @@ import type { Session } from '../session.ts';
 export async function run(session: Session): Promise<CommandResult> {
   const { args, signal } = session;
   const config = await requiredRepository(session);
+  const repository = repositoryPaths(directoryOf(session));
+  const name = endpointName(args);
+  const known = await findEndpoint(repository, name);
+  if (known !== undefined) await assertNotFollowing(repository, known.timelineId);
   const { endpoint, wasRunning, reused } = await startEndpoint({
-    repository: repositoryPaths(directoryOf(session)),
-    name: endpointName(args),
+    repository,
+    name,
     build: dataDirectoryBuilder(session, config),
     port: args.integer('port'),
     onNote: (message) => session.output.note(message),

@@ -29,6 +29,7 @@ const IMPORT_FLAGS = [
   'format_option',
   'checkpoint',
   'parents',
+  'consistent',
 ] as const;
 
 /** `neon init`: a new cluster, or the snapshot at `--snapshot_path`, becomes the first snapshot of `storage_dest`. */
@@ -199,7 +200,8 @@ function describeOutcome(
   facts: Partial<Ids> & { readonly storageDest: string },
 ): CommandResult {
   const { info, written } = outcome;
-  const lsn = formatLsn(info.lsn);
+  // Where a base backup ends may be known only when all of it was read.
+  const lsn = String(written?.facts.lsn ?? formatLsn(info.lsn));
   const data = {
     ...facts,
     postgresMajor: info.postgresMajor,

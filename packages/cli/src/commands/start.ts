@@ -7,6 +7,7 @@ import {
 } from '@neon-snapshot/pageserver-runner';
 import { repositoryPaths } from '@neon-snapshot/repository';
 import { usageError } from '../cli-error.ts';
+import { endFollowing, followPrimary, prepareFollowing } from '../follow/follow-primary.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { directoryOf } from '../repository.ts';
 import { connectionStringOf, endpointData } from '../server/describe-endpoint.ts';
@@ -21,6 +22,7 @@ import type { Session } from '../session.ts';
 export async function run(session: Session): Promise<CommandResult> {
   assertEngine(session);
   await assertServable(session);
+  const followed = await prepareFollowing(session);
   const config = await ensureRepository(session);
   const paths = repositoryPaths(directoryOf(session));
   if (session.args.boolean('foreground') && session.args.string('engine') !== 'neon') {
@@ -29,6 +31,11 @@ export async function run(session: Session): Promise<CommandResult> {
   }
   const { state, wasRunning } = await startServer(session, { config, paths });
   if (state.engine === 'neon') return describeNeon(state, wasRunning);
+  if (followed !== undefined) {
+    const following = { state, wasRunning, followed };
+    if (!session.args.boolean('unfollow')) return followPrimary(session, following);
+    await endFollowing(session, following);
+  }
   const started = await startMain(session, { config, paths });
   return describe({ state, wasRunning, started });
 }

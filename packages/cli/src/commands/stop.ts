@@ -5,6 +5,7 @@ import {
   stopPageServer,
 } from '@neon-snapshot/pageserver-runner';
 import { repositoryPaths } from '@neon-snapshot/repository';
+import { readFollowed } from '../follow/followed-primary.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { directoryOf, requiredRepository } from '../repository.ts';
 import type { Session } from '../session.ts';
@@ -32,6 +33,7 @@ export async function run(session: Session): Promise<CommandResult> {
     stopped.push({ name, outcome });
   }
   session.output.note('stopping the page server');
+  const followed = await readFollowed(paths);
   const outcome = await stopPageServer({ paths, ...(timeoutMs === undefined ? {} : { timeoutMs }), signal });
   return {
     command: 'stop',
@@ -41,6 +43,11 @@ export async function run(session: Session): Promise<CommandResult> {
           `endpoint     ${each.name} ${each.outcome === 'clean' ? 'stopped' : `stopped (${each.outcome})`}`,
       ),
       `page server  ${PAGE_SERVER_TEXT[outcome]}`,
+      ...(followed === undefined
+        ? []
+        : [
+            `follows      ${followed.server}: its slot ${followed.source.slot} stays, and keeps WAL there until the next neon start; neon start --unfollow drops it`,
+          ]),
     ],
     data: { pageserver: outcome, endpoints: stopped },
   };

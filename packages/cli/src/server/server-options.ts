@@ -53,6 +53,11 @@ export const PAGE_SERVER_OPTIONS: OptionTable = {
 export const START_OPTIONS: OptionTable = {
   ...STORAGE_DEST,
   ...TIMELINE_OPTIONS,
+  follow: {
+    type: 'string',
+    describe: 'postgresql://… of a primary to follow: a base backup of it, then its WAL, by a slot of ours',
+  },
+  unfollow: { type: 'boolean', describe: 'end that: drop the slot, and start the endpoint main' },
   foreground: { type: 'boolean', describe: 'stay, print events, and stop everything on Ctrl-C' },
   ...PAGE_SERVER_OPTIONS,
   port: {

@@ -5,6 +5,7 @@ import {
   startEndpoint,
 } from '@neon-snapshot/pageserver-runner';
 import type { RepositoryConfig, RepositoryPaths } from '@neon-snapshot/repository';
+import { assertNotFollowing } from '../follow/followed-primary.ts';
 import type { Session } from '../session.ts';
 import { dataDirectoryBuilder } from './build-data-directory.ts';
 import { MAIN } from './ensure-repository.ts';
@@ -17,6 +18,7 @@ export interface StartPlace {
 /** Starts the endpoint main, which is made the first time. */
 export async function startMain(session: Session, { config, paths }: StartPlace): Promise<StartedEndpoint> {
   const port = session.args.integer('port');
+  await assertNotFollowing(paths, config.timeline_id);
   if ((await findEndpoint(paths, MAIN)) === undefined)
     await createEndpoint({
       repository: paths,

@@ -42,7 +42,11 @@ export async function recoverTo(options: RecoverToOptions): Promise<void> {
   await giveToServer(dataDirectory);
   await chmod(dataDirectory, 0o700);
   await using server = await startPostgres({ installation, dataDirectory, readyTimeoutMs: 120_000 });
-  while ((await stateOf(dataDirectory)) !== CLUSTER_STATE.inProduction) await sleep(50);
+  for (let attempt = 0; (await stateOf(dataDirectory)) !== CLUSTER_STATE.inProduction; attempt += 1) {
+    if (attempt > 1200)
+      throw new Error(`${dataDirectory} did not get to the end of its recovery in a minute`);
+    await sleep(50);
+  }
   await server.stop('fast');
 }
 

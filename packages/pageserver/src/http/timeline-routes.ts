@@ -1,6 +1,6 @@
 import { formatLsn } from '@neon-snapshot/postgres';
 import type { PageServer } from '../page-server/page-server.ts';
-import type { WalSource } from '../page-server/wal-source.ts';
+import { isWalSourceTls, type WalSource } from '../page-server/wal-source.ts';
 import { badRequest } from './http-errors.ts';
 import { integerField, optionalText, textField } from './request-fields.ts';
 import { type HttpAnswer, type HttpRequest, json, type Route } from './router.ts';
@@ -81,5 +81,14 @@ function walSourceOf({ body }: HttpRequest): WalSource {
     user: textField(body, 'user'),
     passfile: optionalText(body, 'passfile'),
     slot: textField(body, 'slot'),
+    tls: tlsField(body),
+    tlsRootCertificate: optionalText(body, 'tlsRootCertificate'),
+    ...(body.timeLineId === undefined ? {} : { timeLineId: integerField(body, 'timeLineId') }),
   };
+}
+
+function tlsField(body: HttpRequest['body']): WalSource['tls'] {
+  const text = optionalText(body, 'tls');
+  if (text === undefined || isWalSourceTls(text)) return text;
+  throw badRequest(`tls is "${text}", which is no sslmode that is known`);
 }

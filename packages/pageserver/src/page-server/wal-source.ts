@@ -8,6 +8,22 @@ export interface WalSource {
   readonly passfile?: string | undefined;
   /** Physical replication slot; made where it is missing. */
   readonly slot: string;
+  /** libpq's `sslmode`; default `prefer`. */
+  readonly tls?: WalSourceTls | undefined;
+  /** PEM file of trusted roots, or `system`. */
+  readonly tlsRootCertificate?: string | undefined;
+  /**
+   * Of a primary that is not ours: the TimeLineID that is followed. The WAL of another one, as after a promotion, is refused; and
+   * a slot that is gone is not made anew, since it would begin behind a gap.
+   */
+  readonly timeLineId?: number | undefined;
+}
+
+const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type WalSourceTls = (typeof TLS_MODES)[number];
+
+export function isWalSourceTls(value: unknown): value is WalSourceTls {
+  return TLS_MODES.some((mode) => mode === value);
 }
 
 export interface WalSourceState {

@@ -67,20 +67,22 @@ export class WalReceiver {
 
   async #receive(): Promise<void> {
     const { source, timeline } = this.#options;
-    const { host, port, user, passfile, slot } = source;
+    const { host, port, user, passfile, slot, tls, tlsRootCertificate } = source;
     const { signal } = this.#ended;
     await using connection = await connectPq({
       host,
       port,
       user,
       ...(passfile === undefined ? {} : { passfile }),
+      tls,
+      tlsRootCertificate,
       replication: 'physical',
       applicationName: APPLICATION_NAME,
       env: {},
       signal,
     });
-    await assertSameCluster(connection, timeline);
-    await ensureSlot(connection, slot);
+    await assertSameCluster(connection, timeline, source);
+    if (source.timeLineId === undefined) await ensureSlot(connection, slot);
     timeline.restartStream();
     await using stream = await connection.startPhysicalReplication({
       startLsn: timeline.lastRecordLsn,
@@ -102,7 +104,7 @@ export class WalReceiver {
     report();
     try {
       for await (const message of stream) {
-        if (message.kind === 'timeline-end') return;
+        if (message.kind === 'timeline-end') return this.#onTimelineEnd(message.nextTimeLineId);
         if (message.kind === 'data') {
           await timeline.ingestWal(message.data, toLsn(message.startLsn));
           this.#delayMs = FIRST_DELAY_MS;
@@ -115,6 +117,11 @@ export class WalReceiver {
     } finally {
       unsubscribe();
     }
+  }
+
+  #onTimelineEnd(next: number): void {
+    const { timeLineId } = this.#options.source;
+    if (timeLineId !== undefined) throw promoted(next, timeLineId);
   }
 
   #onConnected(): void {
@@ -146,13 +153,19 @@ function isEnd(error: unknown): boolean {
 }
 
 /** The stream cannot continue the timeline where it is another cluster's, or a Postgres that has less than the timeline. */
-async function assertSameCluster(connection: PqConnection, timeline: Timeline): Promise<void> {
+async function assertSameCluster(
+  connection: PqConnection,
+  timeline: Timeline,
+  { timeLineId }: WalSource,
+): Promise<void> {
   const found = await connection.identifySystem();
   const { systemIdentifier } = await timeline.clusterFacts();
   if (BigInt(found.systemIdentifier) !== systemIdentifier)
     throw refused(
       `this Postgres has the system identifier ${found.systemIdentifier}, the timeline's is ${systemIdentifier}: it is another cluster`,
     );
+  if (timeLineId !== undefined && found.timeLineId !== timeLineId)
+    throw promoted(found.timeLineId, timeLineId);
   const { lastRecordLsn } = timeline;
   if (found.lsn < lastRecordLsn)
     throw refused(
@@ -166,6 +179,12 @@ async function ensureSlot(connection: PqConnection, name: string): Promise<void>
   } catch (error) {
     if (!isPqError(error) || error.server?.code !== DUPLICATE_OBJECT) throw error;
   }
+}
+
+function promoted(found: number, followed: number): PageServerError {
+  return refused(
+    `the primary is on TimeLineID ${found}, the one that is followed is ${followed}: another server was promoted; its WAL is another history, so follow it into a new storage_dest`,
+  );
 }
 
 function refused(message: string): PageServerError {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { WalSource } from '../page-server/wal-source.ts';
+import { isWalSourceTls, type WalSource } from '../page-server/wal-source.ts';
 import { PageServerError } from '../page-server-error.ts';
 
 const FILE_NAME = 'pageserver-wal-sources.json';
@@ -77,5 +77,9 @@ function parseWalSource(value: unknown): WalSource | undefined {
   const { host, port, user, passfile, slot } = value as Readonly<Record<string, unknown>>;
   if (typeof host !== 'string' || typeof port !== 'number' || typeof user !== 'string') return undefined;
   if (typeof slot !== 'string' || (passfile !== undefined && typeof passfile !== 'string')) return undefined;
-  return { host, port, user, passfile, slot };
+  const { tls, tlsRootCertificate, timeLineId } = value as Readonly<Record<string, unknown>>;
+  if (tls !== undefined && !isWalSourceTls(tls)) return undefined;
+  if (tlsRootCertificate !== undefined && typeof tlsRootCertificate !== 'string') return undefined;
+  if (timeLineId !== undefined && typeof timeLineId !== 'number') return undefined;
+  return { host, port, user, passfile, slot, tls, tlsRootCertificate, timeLineId };
 }

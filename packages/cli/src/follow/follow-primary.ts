@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { type PageServerState, setWalSource } from '@neon-snapshot/pageserver-runner';
+import { type RepositoryPaths, repositoryPaths } from '@neon-snapshot/repository';
+import { usageError } from '../cli-error.ts';
+import { openSourcePlace, serverEnvironment } from '../open-source.ts';
+import type { CommandResult } from '../output/writer.ts';
+import { STORAGE_DEST_FORMAT } from '../plugins.ts';
+import { createRepository, directoryOf, readRepositoryIfAny } from '../repository.ts';
+import { pageServerData } from '../server/page-server-data.ts';
+import { loadFormat, openLocation, type Session } from '../session.ts';
+import { savedStorageDest } from '../storage-dest-url.ts';
+import { transferSnapshot } from '../transfer.ts';
+import {
+  type FollowedPrimary,
+  forgetFollowed,
+  passfileOf,
+  readFollowed,
+  writeFollowed,
+} from './followed-primary.ts';
+import {
+  dropPrimarySlot,
+  findSlotTrouble,
+  type PrimaryFacts,
+  placeOf,
+  reservePrimary,
+} from './primary-connection.ts';
+
+/**
+ * The primary that this repository follows. With `--follow` and no repository yet, a base backup of the primary becomes the first
+ * snapshot of `--storage_dest`; a slot keeps the WAL from before it on.
+ */
+export async function prepareFollowing(session: Session): Promise<FollowedPrimary | undefined> {
+  const { args } = session;
+  const paths = repositoryPaths(directoryOf(session));
+  const followed = await readFollowed(paths);
+  const server = args.string('follow');
+  if (args.boolean('foreground') && (server !== undefined || followed !== undefined))
+    throw usageError(
+      '--foreground starts an endpoint, which a timeline that follows a primary cannot have; leave it out',
+    );
+  if (server === undefined) return followed;
+  if (args.boolean('unfollow')) throw usageError('--follow and --unfollow contradict each other');
+  if (followed !== undefined) return followed;
+  if ((await readRepositoryIfAny(session)) !== undefined)
+    throw usageError(
+      'the repository here has a cluster of its own; to follow a primary, choose another directory with -D and a new --storage_dest',
+    );
+  return importPrimary(session, { server, paths });
+}
+
+interface ImportPlace {
+  readonly server: string;
+  readonly paths: RepositoryPaths;
+}
+
+async function importPrimary(session: Session, { server, paths }: ImportPlace): Promise<FollowedPrimary> {
+  const { args } = session;
+  const ids = {
+    tenantId: args.id('tenant_id') ?? randomId(),
+    timelineId: args.id('timeline') ?? randomId(),
+  };
+  const slot = `neon_${ids.tenantId.slice(0, 8)}`;
+  const primary = await reservePrimary(session, { server, slot });
+  const { host, port, user, tls, tlsRootCertificate, passfile } = primary.config;
+  const source = {
+    host: host ?? 'localhost',
+    port,
+    user,
+    passfile: primary.config.password === undefined ? passfile : passfileOf(paths),
+    slot,
+    tls,
+    ...(tlsRootCertificate === undefined ? {} : { tlsRootCertificate }),
+    timeLineId: primary.timeLineId,
+  };
+  const followed = {
+    server: `postgresql://${user}@${source.host}:${port}`,
+    timelineId: ids.timelineId,
+    source,
+  };
+  try {
+    await importBackup(session, { server, slot, ids });
+  } catch (error) {
+    if (primary.madeSlot) await giveSlotBack(session, { server, followed });
+    throw error;
+  }
+  await keepPassword(paths, primary);
+  await writeFollowed(paths, followed);
+  return followed;
+}
+
+async function importBackup(
+  session: Session,
+  of: {
+    readonly server: string;
+    readonly slot: string;
+    readonly ids: { readonly tenantId: string; readonly timelineId: string };
+  },
+): Promise<void> {
+  const { server, slot, ids } = of;
+  const destinationUrl = session.args.requiredString('storage_dest');
+  await using destination = await openLocation(session, destinationUrl, { role: 'storage', access: 'write' });
+  await using source = await openSourcePlace(session, server);
+  const neon = await loadFormat(session, STORAGE_DEST_FORMAT);
+  session.output.note('taking a base backup of the primary');
+  const { info } = await transferSnapshot(
+    session,
+    { format: source.format, place: source.place, role: 'snapshot', isSnapshotPath: false, fixed: { slot } },
+    {
+      format: neon,
+      storage: destination,
+      role: 'storage',
+      isSnapshotPath: false,
+      fixed: { tenant_id: ids.tenantId, timeline_id: ids.timelineId, sole_tenant: true },
+    },
+  );
+  await createRepository(session, {
+    storageDest: await savedStorageDest(session, destinationUrl),
+    ...ids,
+    postgresMajor: info.postgresMajor,
+  });
+}
+
+/** What was given by URL or in the environment has to be there when the page server connects again, later. */
+async function keepPassword(paths: RepositoryPaths, { config: { password } }: PrimaryFacts): Promise<void> {
+  if (password === undefined) return;
+  const escaped = password.replaceAll('\\', '\\\\').replaceAll(':', '\\:');
+  await writeFile(passfileOf(paths), `*:*:*:*:${escaped}\n`, { mode: 0o600 });
+}
+
+/** A slot that nobody reads keeps WAL until the primary's disk is full. */
+async function giveSlotBack(
+  session: Session,
+  of: { readonly server: string; readonly followed: FollowedPrimary },
+): Promise<void> {
+  const { source, server } = of.followed;
+  try {
+    const env = serverEnvironment(session.env);
+    // Not with the session's signal: an interrupted import has to clean up too.
+    await dropPrimarySlot({ connectionString: of.server, env }, source.slot);
+  } catch (error) {
+    session.output.warn(
+      `the slot ${source.slot} of ${server} could not be dropped (${error instanceof Error ? error.message : String(error)}); drop it with SELECT pg_drop_replication_slot('${source.slot}')`,
+    );
+  }
+}
+
+interface Following {
+  readonly state: PageServerState;
+  readonly wasRunning: boolean;
+  readonly followed: FollowedPrimary;
+}
+
+/** Has the page server take its WAL from the primary. No endpoint is started. */
+export async function followPrimary(session: Session, of: Following): Promise<CommandResult> {
+  const { state, wasRunning, followed } = of;
+  const { tenantId } = state;
+  const { timelineId, source, server } = followed;
+  await setWalSource(state, { tenantId, timelineId }, source, session.signal);
+  // Whoever may only replicate can't ask.
+  const trouble = await findSlotTrouble(source, session.signal).catch(() => undefined);
+  if (trouble !== undefined) session.output.warn(trouble);
+  return {
+    command: 'start',
+    lines: [
+      `page server  pid ${state.pid}, ${wasRunning ? 'already running' : 'started'}, generation ${state.generation}, HTTP ${state.host}:${state.httpPort}, pages ${state.host}:${state.pgPort}`,
+      `storage      ${state.storageDest}`,
+      `follows      ${server}, slot ${source.slot}`,
+      'endpoint     none: put one on a branch (neon branch create, neon endpoint create)',
+    ],
+    data: {
+      wasRunning,
+      pageserver: pageServerData(state),
+      endpoints: [],
+      follows: { server, slot: source.slot },
+    },
+  };
+}
+
+/** Ends following: the timeline is an ordinary one from here on, and the primary no longer keeps WAL for it. */
+export async function endFollowing(session: Session, { state, followed }: Following): Promise<void> {
+  const { removeWalSource } = await import('@neon-snapshot/pageserver-runner');
+  const { tenantId } = state;
+  const { timelineId, source, server } = followed;
+  await removeWalSource(state, { tenantId, timelineId }, session.signal);
+  try {
+    await dropPrimarySlot(placeOf(source), source.slot, session.signal);
+  } catch (error) {
+    session.output.warn(
+      `the slot ${source.slot} of ${server} was not dropped, and keeps WAL there: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  await forgetFollowed(repositoryPaths(directoryOf(session)));
+}
+
+function randomId(): string {
+  return randomBytes(16).toString('hex');
+}
