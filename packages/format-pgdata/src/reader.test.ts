@@ -132,6 +132,28 @@ describe('a cleanly stopped directory', () => {
   });
 });
 
+test('A directory with a backup_label is a base backup: it brings its WAL, and says from where', async () => {
+  const label =
+    'START WAL LOCATION: 0/300028 (file 000000010000000000000003)\nCHECKPOINT LOCATION: 0/300060\nBACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIME: 2026-11-22 05:38:51 UTC\nLABEL: test\nSTART TIMELINE: 1\n';
+  const files = { backup_label: label, 'base/5/16600.1': new Uint8Array(BLCKSZ) };
+  const { storage } = await makeTinyCluster({ files, state: CLUSTER_STATE.inProduction });
+  await storage.delete(['backup_manifest']);
+  await using reader = await plugin.openReader(readContext({ storage }));
+  expect(reader.info).toMatchObject({
+    lsn: lsn(0x300028n),
+    consistency: { kind: 'needs-wal', fromLsn: lsn(0x300028n) },
+  });
+  const [read] = await readAllPartitions(reader, 1);
+  const paths = [...(read?.contents.keys() ?? [])];
+  expect(paths).not.toContain('backup_label');
+  // Segments that do not fit together are what growth leaves meanwhile.
+  expect(paths).toContain('base/5/16600.1');
+  expect(paths.filter((path) => path.startsWith('pg_wal/'))).toEqual(['pg_wal/000000010000000000000003']);
+  const { backup } = await reader.finish();
+  expect(new TextDecoder().decode(backup?.label)).toBe(label);
+  expect(backup?.walRanges).toEqual([{ timeLineId: 1, startLsn: 0x300028n, endLsn: 0x300060n }]);
+});
+
 describe('a directory that is no snapshot', () => {
   const cases: [string, string, RegExp, TinyClusterOptions][] = [
     [

@@ -71,7 +71,17 @@ function difference(
   }
   if (blocks.length === 0) return undefined;
   if (file.startsWith('pg_multixact/offsets/') && lacksOneOffset(theirs, ours)) return undefined;
-  return `differs in ${blocks.length === 1 ? `block ${blocks[0]}` : `${blocks.length} blocks from ${blocks[0]} on`}`;
+  const first = (blocks[0] ?? 0) * BLCKSZ;
+  const bytes = differingBytes(theirs.subarray(first, first + BLCKSZ), ours.subarray(first, first + BLCKSZ));
+  return `differs in ${blocks.length} blocks; in block ${blocks[0]}: ${bytes}`;
+}
+
+function differingBytes(theirs: Buffer, ours: Buffer): string {
+  const places: string[] = [];
+  for (let at = 0; at < theirs.length && places.length < 12; at += 1) {
+    if (theirs[at] !== ours[at]) places.push(`${at}: ${theirs[at]} is ${ours[at]}`);
+  }
+  return places.join(', ');
 }
 
 function lacksOneOffset(theirs: Buffer, ours: Buffer): boolean {

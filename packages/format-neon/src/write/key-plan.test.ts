@@ -121,6 +121,23 @@ describe('the plan of keys', () => {
     expect(codeOf(() => plan(...files))).toBe('FORMAT_INVALID');
   });
 
+  test('of a backup, segments that do not fit together end where the first is short: WAL brings the rest', () => {
+    const files: [string, number][] = [
+      ['base/5/1259', PAGE],
+      ['base/5/1259.1', PAGE],
+      ['base/5/1260.1', PAGE],
+      ['base/5/1261', SEGMENT],
+      ['base/5/1261.2', PAGE],
+    ];
+    const planned = planKeys({
+      files: [...files.map(([path, sizeBytes]) => ({ path, sizeBytes })), ...ESSENTIAL],
+      postgresMajor: 17,
+      isBackup: true,
+    });
+    expect([...planned.streamed.keys()]).toEqual(['base/5/1259', 'base/5/1261']);
+    expect(planned.streamed.get('base/5/1259')?.blocksTotal).toBe(1);
+  });
+
   test('of an unlogged relation only the init fork is kept', () => {
     const { streamed } = plan(
       ['base/5/16400', 9 * PAGE],

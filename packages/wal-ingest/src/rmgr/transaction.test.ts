@@ -82,8 +82,10 @@ describe('transaction records', () => {
       [TWO_PHASE, [700n, 900n]],
       [expect.stringContaining('two phase file key 02'), main],
     ]);
-    const again = test.take(makeRecord({ resourceManager, info: 0x10, xid: 900, main }));
-    await expect(again).rejects.toMatchObject({ code: 'INGEST_INVALID_RECORD' });
+    // A cluster that was copied while it ran may have the state already.
+    expect(await test.take(makeRecord({ resourceManager, info: 0x10, xid: 900, main }))).toEqual([]);
+    const other = makeRecord({ resourceManager, info: 0x10, xid: 900, main: Uint8Array.of(5, 6, 8) });
+    await expect(test.take(other)).rejects.toMatchObject({ code: 'INGEST_INVALID_RECORD' });
   });
 
   it.each([
