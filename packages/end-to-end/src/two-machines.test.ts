@@ -109,11 +109,11 @@ describe.each([
     const directory = path.join(scratch.path, 'machine');
     await mkdir(directory);
     const words = ['start', '-D', directory, `--storage_dest=${store.url}${option}`];
+    await using running = runNeon({ directory, flags: ['--unsafe_no_lease'], env: store.env });
     expect(await neonFailure(words, store.env)).toMatchObject({
       code: 'REPOSITORY_LEASE_UNSUPPORTED',
       message: expect.stringContaining('--unsafe_no_lease'),
     });
-    await using running = runNeon({ directory, flags: ['--unsafe_no_lease'], env: store.env });
     const { connectionString } = await running.start();
     const session = await connect(connectionString);
     await session.query('CREATE TABLE t AS SELECT 1 AS a').finally(() => session.end());

@@ -8,6 +8,8 @@ import type { Session } from '../session.ts';
 
 /** `neon pageserver`: the process that `neon start` starts. It tells its starter how the start goes, and runs until TERM. */
 export async function run(session: Session): Promise<CommandResult> {
+  // Its log is a file, and the disk may be full: that is no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const onNote = (message: string) => reportToStarter({ kind: 'note', message });
   try {
     if (session.args.string('engine') === 'neon') {

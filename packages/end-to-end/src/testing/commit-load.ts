@@ -69,8 +69,8 @@ export async function startLoad(connectionString: string, clientCount: number): 
           await session.query('UPDATE counters SET number = $2 WHERE client = $1', [client, number]);
           await session.query('COMMIT');
         } catch (error) {
-          // The server is gone, or is going (class 57): this one was not acknowledged.
-          if (error instanceof pg.DatabaseError && error.code?.startsWith('57') !== true) throw error;
+          // The server is gone, or is going (class 57), or has no room (class 53): this one was not acknowledged.
+          if (error instanceof pg.DatabaseError && /^(53|57)/.test(error.code ?? '') === false) throw error;
           break;
         }
         acknowledged[client]?.push({ number, at: performance.now() });
