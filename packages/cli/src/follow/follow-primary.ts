@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import { type PageServerState, setWalSource } from '@neon-snapshot/pageserver-runner';
+import { listEndpoints, type PageServerState, setWalSource } from '@neon-snapshot/pageserver-runner';
 import { type RepositoryPaths, repositoryPaths } from '@neon-snapshot/repository';
 import { usageError } from '../cli-error.ts';
 import { openSourcePlace, serverEnvironment } from '../open-source.ts';
@@ -28,7 +28,7 @@ import {
 
 /**
  * The primary that this repository follows. With `--follow` and no repository yet, a base backup of the primary becomes the first
- * snapshot of `--storage_dest`; a slot keeps the WAL from before it on.
+ * snapshot of `--storage_dest`; a slot keeps the WAL from before it on. A repository that was made from a backup of it goes on from there.
  */
 export async function prepareFollowing(session: Session): Promise<FollowedPrimary | undefined> {
   const { args } = session;
@@ -42,44 +42,51 @@ export async function prepareFollowing(session: Session): Promise<FollowedPrimar
   if (server === undefined) return followed;
   if (args.boolean('unfollow')) throw usageError('--follow and --unfollow contradict each other');
   if (followed !== undefined) return followed;
-  if ((await readRepositoryIfAny(session)) !== undefined)
+  const config = await readRepositoryIfAny(session);
+  if (config === undefined) {
+    const tenantId = args.id('tenant_id') ?? randomId();
+    return beginFollowing(session, {
+      server,
+      tenantId,
+      timelineId: args.id('timeline') ?? randomId(),
+      needsBackup: true,
+    });
+  }
+  if ((await listEndpoints(paths)).length > 0)
     throw usageError(
-      'the repository here has a cluster of its own; to follow a primary, choose another directory with -D and a new --storage_dest',
+      'the repository here has endpoints, whose WAL is another history; to follow a primary, choose another directory with -D and a new --storage_dest',
     );
-  return importPrimary(session, { server, paths });
+  const { tenant_id: tenantId, timeline_id: timelineId } = config;
+  return beginFollowing(session, { server, tenantId, timelineId, needsBackup: false });
 }
 
-interface ImportPlace {
+interface Beginning {
   readonly server: string;
-  readonly paths: RepositoryPaths;
+  readonly tenantId: string;
+  readonly timelineId: string;
+  /** There is no snapshot of the primary yet. One that is there goes on from its end, while the primary still has the WAL. */
+  readonly needsBackup: boolean;
 }
 
-async function importPrimary(session: Session, { server, paths }: ImportPlace): Promise<FollowedPrimary> {
-  const { args } = session;
-  const ids = {
-    tenantId: args.id('tenant_id') ?? randomId(),
-    timelineId: args.id('timeline') ?? randomId(),
-  };
-  const slot = `neon_${ids.tenantId.slice(0, 8)}`;
+async function beginFollowing(session: Session, beginning: Beginning): Promise<FollowedPrimary> {
+  const { server, tenantId, timelineId, needsBackup } = beginning;
+  const paths = repositoryPaths(directoryOf(session));
+  const slot = `neon_${tenantId.slice(0, 8)}`;
   const primary = await reservePrimary(session, { server, slot });
-  const { host, port, user, tls, tlsRootCertificate, passfile } = primary.config;
+  const { host = 'localhost', port, user, password, passfile, tls, tlsRootCertificate } = primary.config;
   const source = {
-    host: host ?? 'localhost',
+    host,
     port,
     user,
-    passfile: primary.config.password === undefined ? passfile : passfileOf(paths),
+    passfile: password === undefined ? passfile : passfileOf(paths),
     slot,
     tls,
     ...(tlsRootCertificate === undefined ? {} : { tlsRootCertificate }),
     timeLineId: primary.timeLineId,
   };
-  const followed = {
-    server: `postgresql://${user}@${source.host}:${port}`,
-    timelineId: ids.timelineId,
-    source,
-  };
+  const followed = { server: `postgresql://${user}@${host}:${port}`, timelineId, source };
   try {
-    await importBackup(session, { server, slot, ids });
+    if (needsBackup) await importBackup(session, { server, slot, ids: { tenantId, timelineId } });
   } catch (error) {
     if (primary.madeSlot) await giveSlotBack(session, { server, followed });
     throw error;

@@ -71,7 +71,7 @@ describe('a receiver of WAL', () => {
     await second.stop('immediate');
   });
 
-  it('refuses another cluster, and takes the own one afterwards', {
+  it('refuses another cluster and another TimeLineID, and takes the own ones afterwards', {
     timeout: 120_000,
   }, async () => {
     await using live = await makeLiveTimeline(MAJOR);
@@ -87,6 +87,10 @@ describe('a receiver of WAL', () => {
     expect(server.walSource(timelineId)?.message).toContain('it is another cluster');
     await foreign.stop('fast');
     const own = await startEndpoint(MAJOR, dataDirectory);
+    // Of a primary that is not ours, a TimeLineID that was not followed: it was promoted.
+    await server.setWalSource(timelineId, { ...walSourceOf(own), timeLineId: 7 });
+    await waitFor(() => server.walSource(timelineId)?.state === 'refused');
+    expect(server.walSource(timelineId)?.message).toContain('on TimeLineID 1, the one that is followed is 7');
     await server.setWalSource(timelineId, walSourceOf(own));
     await own.query('create table t as select generate_series(1, 1000) a');
     const written = await currentLsn(own);
