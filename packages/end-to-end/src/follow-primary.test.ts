@@ -3,7 +3,12 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeTestCluster } from '@neon-snapshot/cluster-testkit';
 import { formatLsn, lsn, parseLsn } from '@neon-snapshot/postgres';
-import { type PostgresInstallation, startPostgres, tableChecksums } from '@neon-snapshot/postgres-process';
+import {
+  type PostgresInstallation,
+  type PostgresServer,
+  startPostgres,
+  tableChecksums,
+} from '@neon-snapshot/postgres-process';
 import { describe, expect, it } from 'vitest';
 import { keepBusy } from './testing/busy-server.ts';
 import { giveToServer, makeScratchDirectory } from './testing/directory.ts';
@@ -14,68 +19,99 @@ import { runNeon } from './testing/running-neon.ts';
 
 const MAJORS = process.env.CI === undefined ? [17] : [14, 15, 16, 17];
 
+const PASSWORD = 's3cret:word';
+const env = { NEON_SNAPSHOT_PGPASSWORD: PASSWORD };
+
 describe.each(MAJORS)('a busy primary of Postgres %i', (major) => {
-  it('is followed; an export at an LSN is its base backup recovered to there by stock Postgres', {
+  it('is followed from a base backup on; an export is that backup recovered to the same LSN by stock Postgres', {
     timeout: 900_000,
   }, async () => {
     await using scratch = await makeScratchDirectory();
     const at = (name: string) => path.join(scratch.path, name);
-    // The WAL since the backup is what stock recovery replays.
-    const configuration = 'max_prepared_transactions = 20\nwal_keep_size = 8GB\n';
-    await using cluster = await makeTestCluster({ major, configuration });
-    const { installation, dataDirectory } = cluster;
-    await using primary = await startPostgres({ installation, dataDirectory, listen: 'loopback' });
-    await primary.query("CREATE ROLE backup REPLICATION LOGIN PASSWORD 's3cret:word'");
-    const server = `postgresql://backup@127.0.0.1:${primary.port}/`;
-    const env = { NEON_SNAPSHOT_PGPASSWORD: 's3cret:word' };
-    const load = await keepBusy(primary, { pauseMs: 200 });
+    await using primary = await makePrimary(major);
+    const { installation, server, url } = primary;
+    const load = await keepBusy(server, { pauseMs: 200 });
     await load.warm;
-    const directory = at('follower');
-    await using follower = runNeon({ directory, flags: [], env });
-    const tars = [`--from=${server}`, `--to=${at('tars')}`, '--to_format=basebackup'];
+    const tars = [`--from=${url}`, `--to=${at('tars')}`, '--to_format=basebackup', '--max_rate=20M'];
     await neon(['snapshot', 'copy', ...tars], env);
-    const words = ['start', '--follow', server, `--storage_dest=${at('bucket')}`];
-    const started = await follower.command(words);
-    expect(started).toMatchObject({
-      endpoints: [],
-      follows: { slot: expect.stringMatching(/^neon_[0-9a-f]{8}$/) },
-    });
-    await waitForMore(follower);
-    // A restart goes on by itself, and starts no endpoint.
-    await follower.command(['stop']);
-    expect(await follower.command(['start'])).toMatchObject({ endpoints: [] });
-    await expect(follower.command(['endpoint', 'create', 'other', '--branch=main'])).resolves.toBeDefined();
-    await expect(follower.command(['endpoint', 'start', 'other'])).rejects.toMatchObject({ code: 2 });
+    const directory = at('follower');
+    const source = `--snapshot_path=${at('tars')}`;
+    await neon(['init', '-D', directory, source, `--storage_dest=${at('bucket')}`]);
+    await using follower = runNeon({ directory, flags: [], env });
+    await follower.command(['start', '--follow', url]);
     await waitForMore(follower);
     await load.stop();
-    // The rest of the segment goes to the follower and into the archive alike.
-    const [end] = await primary.query('SELECT pg_current_wal_insert_lsn() AS lsn');
+    const [end] = await server.query('SELECT pg_current_wal_insert_lsn() AS lsn');
     const target = parseLsn(end?.lsn ?? '');
-    await primary.query('CHECKPOINT');
+    await server.query('CHECKPOINT');
     await waitFor(follower, target);
-    const words2 = [`--snapshot_path=${at('exported')}`, `--lsn=${formatLsn(target)}`];
-    await follower.command(['export', ...words2]);
-    expect(await readFile(path.join(directory, '.neon', 'follow.json'), 'utf8')).not.toContain('s3cret');
+    await follower.command(['export', `--snapshot_path=${at('exported')}`, `--lsn=${formatLsn(target)}`]);
     await neon(['snapshot', 'copy', `--from=${at('tars')}`, `--to=${at('recovered')}`, '--to_format=pgdata']);
     await recoverTo({
       dataDirectory: at('recovered'),
       installation,
-      walDirectory: path.join(dataDirectory, 'pg_wal'),
+      walDirectory: path.join(primary.dataDirectory, 'pg_wal'),
       lsn: target,
     });
     const files = { recovered: at('recovered'), exported: at('exported') };
     expect((await compareWithRecovered(files, { logsHints: false })).slice(0, 20)).toEqual([]);
-    const [recovered, exported] = [
-      await checksumsOf(at('recovered'), installation),
-      await checksumsOf(at('exported'), installation),
-    ];
-    expect(exported).toEqual(recovered);
-    await follower.command(['start', '--unfollow']);
-    expect(
-      await primary.query("SELECT count(*) AS n FROM pg_replication_slots WHERE slot_name LIKE 'neon%'"),
-    ).toEqual([{ n: '0' }]);
+    const recovered = await checksumsOf(at('recovered'), installation);
+    expect(await checksumsOf(at('exported'), installation)).toEqual(recovered);
+  });
+
+  it('is followed by one command, over a restart, until that is ended', { timeout: 600_000 }, async () => {
+    await using scratch = await makeScratchDirectory();
+    const directory = path.join(scratch.path, 'follower');
+    await using primary = await makePrimary(major);
+    const { server, url } = primary;
+    const slots = () =>
+      server.query("SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'neon%'");
+    const load = await keepBusy(server, { pauseMs: 200 });
+    await load.warm;
+    await using follower = runNeon({ directory, flags: [], env });
+    const words = ['start', '--follow', url, `--storage_dest=${path.join(scratch.path, 'bucket')}`];
+    const slot = expect.stringMatching(/^neon_[0-9a-f]{8}$/);
+    expect(await follower.command(words)).toMatchObject({ endpoints: [], follows: { slot } });
+    await waitForMore(follower);
+    await follower.command(['stop']);
+    expect(await slots()).toEqual([{ slot_name: slot }]);
+    expect(await follower.command(['start'])).toMatchObject({ endpoints: [], follows: { slot } });
+    await follower.command(['endpoint', 'create', 'other']);
+    await expect(follower.command(['endpoint', 'start', 'other'])).rejects.toMatchObject({ code: 2 });
+    await waitForMore(follower);
+    await load.stop();
+    expect(await readFile(path.join(directory, '.neon', 'follow.json'), 'utf8')).not.toContain('s3cret');
+    const ended = await follower.command(['start', '--unfollow']);
+    expect(ended).toMatchObject({ endpoints: [{ name: 'main' }] });
+    expect(await slots()).toEqual([]);
   });
 });
+
+interface Primary extends AsyncDisposable {
+  readonly installation: PostgresInstallation;
+  readonly dataDirectory: string;
+  readonly server: PostgresServer;
+  readonly url: string;
+}
+
+/** With a role that may replicate and nothing else. It keeps the WAL since a backup, which stock recovery replays. */
+async function makePrimary(major: number): Promise<Primary> {
+  const configuration = 'max_prepared_transactions = 20\nwal_keep_size = 8GB\n';
+  const cluster = await makeTestCluster({ major, configuration });
+  const { installation, dataDirectory } = cluster;
+  const server = await startPostgres({ installation, dataDirectory, listen: 'loopback' });
+  await server.query(`CREATE ROLE backup REPLICATION LOGIN PASSWORD '${PASSWORD}'`);
+  return {
+    installation,
+    dataDirectory,
+    server,
+    url: `postgresql://backup@127.0.0.1:${server.port}/`,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await cluster[Symbol.asyncDispose]();
+    },
+  };
+}
 
 type Follower = ReturnType<typeof runNeon>;
 
