@@ -17,6 +17,8 @@ export const MADE_SEGMENT_SIZE: number = 1024 * 1024;
 export const MADE_SYSTEM_IDENTIFIER = 7_306_539_954_587_820_903n;
 const MAGIC = 0xd116;
 const XLOG_NOOP = 0x20;
+/** `XLR_BLOCK_ID_DATA_SHORT` */
+const SHORT_MAIN_DATA = 255;
 
 type MadeRecord = Pick<WalRecord, 'start' | 'end' | 'bytes'>;
 
@@ -48,6 +50,18 @@ export class MadeWal {
   /** A record that does nothing, of a size. */
   append(sizeBytes = 64): MadeRecord {
     return this.#write(encodeNoop(this.#previous, sizeBytes));
+  }
+
+  /** The record that ends the base backup that began at an LSN. */
+  appendBackupEnd(began: Lsn): MadeRecord {
+    const previous = this.#previous;
+    const content = new Uint8Array(10);
+    content.set([SHORT_MAIN_DATA, 8]);
+    new DataView(content.buffer).setBigUint64(2, began, true);
+    const resourceManager = RESOURCE_MANAGER.xlog;
+    return this.#write(
+      encodeWalRecord({ xid: 0, previous, info: XLOG_INFO.backupEnd, resourceManager }, content),
+    );
   }
 
   /** A switch to the next segment, the rest of this one included. */
