@@ -77,7 +77,7 @@ describe('the command line', () => {
     expect(await complete('')).toEqual(
       expect.arrayContaining(['init', 'export', 'snapshot', 'storage', 'completion']),
     );
-    expect(await complete('snapshot', '')).toEqual(['ls', 'show', 'verify', 'diff', 'create', 'rm']);
+    expect(await complete('snapshot', '')).toEqual(['ls', 'show', 'verify', 'copy', 'diff', 'create', 'rm']);
     expect(await complete('export', '--sn')).toContain('--snapshot_path');
     expect(await complete('init', '--progress', '')).toEqual(['auto', 'bar', 'json', 'none']);
     expect(await complete('inspect', '')).toEqual(['']);
