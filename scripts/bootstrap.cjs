@@ -1,7 +1,7 @@
 'use strict';
 // The one door to the workspace on a machine with Node 20 and npm and nothing else: installs what the lockfile
 // says, builds, and runs the named task on a Node that the workspace supports.
-//   node scripts/bootstrap.cjs build | demo | check | bench | new [ARGUMENT …]
+//   node scripts/bootstrap.cjs build | demo | check | bench | soak | new [ARGUMENT …]
 const { spawnSync } = require('node:child_process');
 const { existsSync, readFileSync, statSync } = require('node:fs');
 const path = require('node:path');
@@ -13,6 +13,7 @@ const tasks = {
   demo: 'scripts/demo.ts',
   check: 'scripts/check.ts',
   bench: 'bench/run.ts',
+  soak: 'scripts/soak/main.ts',
   new: 'scripts/new-package.ts',
 };
 const bin = path.join(root, 'node_modules', '.bin');

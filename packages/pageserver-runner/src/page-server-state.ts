@@ -68,7 +68,7 @@ export async function findPageServer(paths: RepositoryPaths): Promise<FoundPageS
 /** Throws `RUNNER_NOT_RUNNING` where no page server runs. */
 export async function requirePageServer(paths: RepositoryPaths): Promise<PageServerState> {
   const found = await findPageServer(paths);
-  if (found?.running) return found.state;
+  if (found?.running && found.state.ended === undefined) return found.state;
   throw new RunnerError({
     code: 'RUNNER_NOT_RUNNING',
     operation: 'find page server',

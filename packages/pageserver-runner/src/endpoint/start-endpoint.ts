@@ -90,7 +90,15 @@ export async function startEndpoint(options: StartEndpointOptions): Promise<Star
     readyTimeoutMs: READY_TIMEOUT_MS,
     signal,
   });
-  await connectPageServer(pageServer, started, signal);
+  try {
+    await connectPageServer(pageServer, started, signal);
+  } catch (error) {
+    // Its commits would go nowhere.
+    await stopDetachedPostgres({ dataDirectory: paths.dataDirectory, mode: 'immediate' });
+    // A page server that has ended meanwhile has left word why.
+    await requirePageServer(repository);
+    throw error;
+  }
   return { endpoint: { ...started, pid }, wasRunning: false, reused };
 }
 

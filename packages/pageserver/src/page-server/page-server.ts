@@ -187,8 +187,9 @@ export class PageServer implements AsyncDisposable {
     await timeline.close({ push: false, signal: this.#ended.signal });
   }
 
-  /** Takes a timeline's WAL from there from now on, also after a restart. */
-  setWalSource(timelineId: string, source: WalSource): Promise<void> {
+  /** Takes a timeline's WAL from there from now on, also after a restart. Throws `PAGESERVER_FENCED`. */
+  async setWalSource(timelineId: string, source: WalSource): Promise<void> {
+    this.#ended.signal.throwIfAborted();
     return this.#receivers.set(this.timeline(timelineId), source);
   }
 
