@@ -6,7 +6,7 @@ import type { OutageKind } from './testing/s3-process.ts';
 const TIMEOUT = { timeout: 600_000 } as const;
 const isCi = process.env.CI === 'true';
 /** On CI longer than a lease lives; the long runs are `npm run soak -- outages`. */
-const OUTAGE_MS = isCi ? 40_000 : 6_000;
+const OUTAGE_MS = isCi ? 40_000 : 8_000;
 /** A request that is never answered is given up after 20 s. */
 const SILENT_OUTAGE_MS = 60_000;
 const OUTAGES: readonly { readonly name: string; readonly kind: OutageKind; readonly outageMs: number }[] = [

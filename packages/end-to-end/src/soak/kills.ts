@@ -33,7 +33,7 @@ export interface KillRound {
   readonly startSeconds: number;
 }
 
-const LOAD_MIN_MS = 300;
+const LOAD_MIN_MS = 600;
 /** Two pushes of layers, where these come every second, and several of raw WAL. */
 const LOAD_MAX_MS = 2_500;
 const START_MAX_MS = 5_000;
