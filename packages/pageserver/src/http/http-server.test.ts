@@ -160,7 +160,7 @@ describe.runIf(HAS_SAMPLES)(`the API of a timeline that takes WAL${SAMPLES_NOTE}
   });
 
   test('any key can be read at any LSN, as bytes or as JSON', async () => {
-    const phase = sample.phases.find(({ name }) => name === 'p2');
+    const phase = sample.phases.find(({ name }) => name === 'main p2');
     const [key, size, digest] = phase?.listed[40] ?? [];
     const path = `${timelinePath}/getpage?key=${key}&lsn=${formatLsn(phase?.lsn ?? sample.baseLsn)}`;
     const { bytes } = await call({ path, headers: { accept: 'application/octet-stream' } });
@@ -211,7 +211,7 @@ describe.runIf(HAS_SAMPLES)(`the API of a timeline that takes WAL${SAMPLES_NOTE}
 
   test('a branch is made at an LSN, again without harm, read, and deleted', async () => {
     const path = `/v1/tenant/${sample.tenantId}/timeline`;
-    const phase = sample.phases.find(({ name }) => name === 'p1');
+    const phase = sample.phases.find(({ name }) => name === 'main p1');
     const branchId = 'b'.repeat(32);
     const body = {
       new_timeline_id: branchId,

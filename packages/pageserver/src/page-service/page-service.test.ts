@@ -239,7 +239,7 @@ describe.runIf(HAS_SAMPLES)(`a timeline that takes WAL${SAMPLES_NOTE}`, () => {
     await using service = await startPageService({ pageServer, host: '127.0.0.1', port: 0 });
     await using connection = await connectTo(service);
     await using pages = await connection.copyBoth(`pagestream_v2 ${sample.tenantId} ${sample.timelineId}`);
-    const phase = sample.phases.find(({ name }) => name === 'p1');
+    const phase = sample.phases.find(({ name }) => name === 'main p1');
     const [hex, , digest] =
       phase?.listed.filter(([key]) => parseKey(keyFromHex(key)).kind === 'relation-block').at(-1) ?? [];
     const parsed = parseKey(keyFromHex(hex ?? ''));
