@@ -11,8 +11,12 @@ const OUTAGE_MS = isCi ? 40_000 : 8_000;
 const SILENT_OUTAGE_MS = 60_000;
 const OUTAGES: readonly { readonly name: string; readonly kind: OutageKind; readonly outageMs: number }[] = [
   { name: 'answers 503', kind: '503', outageMs: OUTAGE_MS },
-  { name: 'resets connections', kind: 'reset', outageMs: OUTAGE_MS },
-  ...(isCi ? [{ name: 'is silent', kind: 'silent', outageMs: SILENT_OUTAGE_MS } as const] : []),
+  ...(isCi
+    ? ([
+        { name: 'resets connections', kind: 'reset', outageMs: OUTAGE_MS },
+        { name: 'is silent', kind: 'silent', outageMs: SILENT_OUTAGE_MS },
+      ] as const)
+    : []),
 ];
 
 let scratch: ScratchDirectory;
