@@ -9,7 +9,8 @@ import { giveToServer, makeScratchDirectory } from './testing/directory.ts';
 import { neon } from './testing/neon-cli.ts';
 import { compareRelationFiles } from './testing/relation-files.ts';
 
-const MAJORS = [14, 15, 16, 17] as const;
+/** The oldest and the newest of Neon's; CI takes all. */
+const MAJORS: readonly number[] = process.env.CI === undefined ? [14, 17] : [14, 15, 16, 17];
 
 describe.each(MAJORS)('a cluster of Postgres %i', (major) => {
   it('comes out of Neon storage as tars, and they go back into it', { timeout: 180_000 }, async () => {

@@ -112,7 +112,8 @@ async function endOf(storage: Storage): Promise<Lsn> {
 }
 
 describe('a timeline with raw WAL behind its layers', () => {
-  test.each([14, 15, 16, 17])(
+  // CI takes all majors.
+  test.each(process.env.CI === undefined ? [17] : [14, 15, 16, 17])(
     'of Postgres %i is exported at the end of that; the oldest and the newest also at an LSN and a time in it',
     { timeout: TEST_TIMEOUT_MS },
     async (major) => {
