@@ -48,7 +48,7 @@ export interface WalSourceSettings {
 }
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
-const HEALTH_TIMEOUT_MS = 2_000;
+const HEALTH_TIMEOUT_MS = 10_000;
 
 export function timelinePath({ tenantId, timelineId }: TimelineOf): string {
   return `/v1/tenant/${tenantId}/timeline/${timelineId}`;

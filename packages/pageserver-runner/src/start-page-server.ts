@@ -100,6 +100,8 @@ function report(child: ChildProcess, options: StartPageServerOptions): Promise<s
 
 async function untilHealthy(child: ChildProcess, options: StartPageServerOptions): Promise<PageServerState> {
   const startedAt = performance.now();
+  // A page server that has just taken a long tail makes layers of it first, and may answer late.
+  const timeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
   for (;;) {
     const found = await findPageServer(options.paths);
     if (found?.state.pid === child.pid && found?.running && (await isHealthy(found.state)))
@@ -107,7 +109,7 @@ async function untilHealthy(child: ChildProcess, options: StartPageServerOptions
     throwIfAborted(options.signal, 'start page server');
     const isOver = child.exitCode !== null || child.signalCode !== null;
     if (isOver) throw await failure(options, 'RUNNER_START_FAILED', 'ended right after its start');
-    if (performance.now() - startedAt > KILL_AFTER_MS)
+    if (performance.now() - startedAt > timeoutMs)
       throw await failure(options, 'RUNNER_START_TIMEOUT', `does not answer on its HTTP port`);
     await delay(POLL_INTERVAL_MS);
   }
