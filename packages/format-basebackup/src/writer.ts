@@ -1,11 +1,11 @@
 import { FrameThreads } from '@neon-snapshot/archive';
 import {
   assertKnownOptions,
+  decodeTrailer,
   defaultConfiguration,
   encodeSnapshotManifest,
   type FileEntry,
   FormatError,
-  fileFault,
   mainForkOfInit,
   type SnapshotPartition,
   type SnapshotTrailer,
@@ -14,8 +14,9 @@ import {
   type WriteContext,
   type WriteResult,
   type WrittenFile,
+  writtenFacts,
 } from '@neon-snapshot/format-core';
-import { type ControlFile, decodeControlFile, formatLsn } from '@neon-snapshot/postgres';
+import type { ControlFile } from '@neon-snapshot/postgres';
 import { BackupTars } from './backup-tars.ts';
 import { assertDestination } from './destination-checks.ts';
 import { BACKUP_LABEL_PATH, CONTROL_FILE_PATH, MANIFEST_NAME } from './layout.ts';
@@ -61,7 +62,7 @@ class BackupWriter implements SnapshotWriter {
 
   async close(trailer: SnapshotTrailer): Promise<WriteResult> {
     const tars = await this.#open();
-    const controlFile = this.#decodeControlFile(trailer.controlFile);
+    const controlFile = decodeTrailer(trailer);
     await this.#writeConfiguration(controlFile, tars);
     if (trailer.backup !== undefined) {
       if (!this.#claimed.has(BACKUP_LABEL_PATH))
@@ -77,7 +78,7 @@ class BackupWriter implements SnapshotWriter {
     this.#isClosed = true;
     await this.#threads[Symbol.asyncDispose]();
     return {
-      facts: this.#facts(trailer),
+      facts: writtenFacts(this.#context, trailer),
       bytesWritten: stored.reduce((sum, bytes) => sum + bytes, manifest.length),
       objectsWritten: stored.length + 1,
     };
@@ -173,26 +174,5 @@ class BackupWriter implements SnapshotWriter {
       message: `the snapshot has ${path} ${path === MANIFEST_NAME ? 'as an entry' : 'twice'}`,
       context: { path },
     });
-  }
-
-  #decodeControlFile(bytes: Uint8Array): ControlFile {
-    try {
-      return decodeControlFile(bytes);
-    } catch (error) {
-      throw fileFault(error, { path: CONTROL_FILE_PATH, url: 'the snapshot' });
-    }
-  }
-
-  #facts({ backup }: SnapshotTrailer): WriteResult['facts'] {
-    const { info } = this.#context.source;
-    const lsn = backup?.walRanges[0]?.endLsn ?? info.lsn;
-    return {
-      location: this.#context.storage.url,
-      postgresMajor: info.postgresMajor,
-      systemIdentifier: info.systemIdentifier.toString(),
-      lsn: formatLsn(lsn),
-      timeLineId: info.timeLineId,
-      tablespaces: info.tablespaces.length,
-    };
   }
 }

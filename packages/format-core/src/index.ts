@@ -51,6 +51,7 @@ export type {
 export { encodeSnapshotManifest, type WrittenFile } from './snapshot-manifest.ts';
 export { standardDirectories } from './standard-directories.ts';
 export type { OpenStockRedoRequest, StockRedo, StockRedoPage, StockRedoPages } from './stock-redo.ts';
+export { decodeTrailer, writtenFacts } from './trailer-facts.ts';
 export {
   VERIFY_FINDINGS_MAX,
   VerifyCollector,

@@ -1,10 +1,10 @@
 import {
   assertKnownOptions,
+  decodeTrailer,
   defaultConfiguration,
   encodeSnapshotManifest,
   type FileEntry,
   FormatError,
-  fileFault,
   mainForkOfInit,
   releaseChunk,
   type SnapshotPartition,
@@ -14,14 +14,9 @@ import {
   type WriteContext,
   type WriteResult,
   type WrittenFile,
+  writtenFacts,
 } from '@neon-snapshot/format-core';
-import {
-  assertPostgresMajor,
-  type ControlFile,
-  crc32c,
-  decodeControlFile,
-  formatLsn,
-} from '@neon-snapshot/postgres';
+import { assertPostgresMajor, type ControlFile, crc32c } from '@neon-snapshot/postgres';
 import type { PutBody } from '@neon-snapshot/storage-core';
 import { BACKUP_LABEL_PATH, CONTROL_FILE_PATH, MANIFEST_PATH } from './data-directory-layout.ts';
 import type { Destination } from './destination.ts';
@@ -81,7 +76,7 @@ class DataDirectoryWriter implements SnapshotWriter {
 
   async close(trailer: SnapshotTrailer): Promise<WriteResult> {
     await this.#prepare();
-    const controlFile = this.#decodeControlFile(trailer.controlFile);
+    const controlFile = decodeTrailer(trailer);
     await this.#writeConfiguration(controlFile);
     await this.#puts.drain();
     const control = this.#record(CONTROL_FILE_PATH, {
@@ -99,7 +94,7 @@ class DataDirectoryWriter implements SnapshotWriter {
     this.#isClosed = true;
     const objectsWritten = this.#destination.fileCount;
     await this.#destination.dispose();
-    return { facts: this.#facts(trailer), bytesWritten: this.#bytesWritten, objectsWritten };
+    return { facts: writtenFacts(this.#context, trailer), bytesWritten: this.#bytesWritten, objectsWritten };
   }
 
   async abort(): Promise<void> {
@@ -221,27 +216,6 @@ class DataDirectoryWriter implements SnapshotWriter {
     this.#claim(path);
     await this.#put(path, bytes);
     this.#written.push(this.#record(path, { sizeBytes: bytes.length, crc: crc32c(bytes) }));
-  }
-
-  #decodeControlFile(bytes: Uint8Array): ControlFile {
-    try {
-      return decodeControlFile(bytes);
-    } catch (error) {
-      throw fileFault(error, { path: CONTROL_FILE_PATH, url: 'the snapshot' });
-    }
-  }
-
-  #facts({ backup }: SnapshotTrailer): WriteResult['facts'] {
-    const { info } = this.#context.source;
-    const lsn = backup?.walRanges[0]?.endLsn ?? info.lsn;
-    return {
-      location: this.#context.storage.url,
-      postgresMajor: info.postgresMajor,
-      systemIdentifier: info.systemIdentifier.toString(),
-      lsn: formatLsn(lsn),
-      timeLineId: info.timeLineId,
-      tablespaces: info.tablespaces.length,
-    };
   }
 }
 
