@@ -9,121 +9,28 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { connectPq } from '../client/connect-pq.ts';
-import { FrameParser } from '../frame-parser.ts';
-import { isPqError, PqError } from '../pq-error.ts';
-import { int8Column, textColumn } from '../row-codec.ts';
+import { PqError } from '../pq-error.ts';
 import { decodeServerFields } from '../server-fields.ts';
-import { encodeStartupMessage } from '../startup-message.ts';
-import { type ListenPqOptions, listenPq, type PqListener } from './listen-pq.ts';
-import type { PqReply, PqRequest } from './pq-reply.ts';
+import {
+  CHUNK,
+  connectTo,
+  listenWithAnswers,
+  nothingObserved,
+  type Observed,
+} from '../testing/answering-server.ts';
+import type { PqListener } from './listen-pq.ts';
 
-const CHUNK = new Uint8Array(64 * 1024).fill(0x78);
-
-let handled: PqRequest<string>[];
-let aborts: number;
-let failures: unknown[];
-let chunksMade: number;
+let observed: Observed;
 let server: PqListener;
 
-async function* chunks(count: number): AsyncGenerator<Uint8Array, void, void> {
-  for (let index = 0; index < count; index++) {
-    chunksMade += 1;
-    yield CHUNK;
-  }
-}
-
-async function handle(request: PqRequest<string>): Promise<PqReply> {
-  handled.push(request);
-  const [word = '', argument = ''] = request.sql.split(' ');
-  switch (word) {
-    case 'who':
-      return {
-        kind: 'rows',
-        columns: [textColumn('name'), int8Column('n'), textColumn('nothing')],
-        rows: [
-          [request.identity, '7', null],
-          [Buffer.from('é'), '8', ''],
-        ],
-      };
-    case 'set':
-      return { kind: 'command', tag: 'SET' };
-    case 'bytes':
-      return { kind: 'copy-out', data: chunks(Number(argument)) };
-    case 'echo':
-      return {
-        kind: 'copy-both',
-        run: async (session) => {
-          for (let batch = await session.readBatch(); batch.length > 0; batch = await session.readBatch()) {
-            for (const message of batch) session.write(Buffer.from('>'), message);
-            await session.flush();
-          }
-        },
-      };
-    case 'say':
-      return {
-        kind: 'copy-both',
-        run: async (session) => {
-          session.write(Buffer.from('one message and good-bye'));
-        },
-      };
-    case 'wait':
-      return await new Promise((_resolve, reject) => {
-        request.signal.addEventListener('abort', () => {
-          aborts += 1;
-          reject(request.signal.reason);
-        });
-      });
-    case 'state':
-      throw new PqError({
-        code: 'PQ_SERVER',
-        operation: 'state',
-        message: 'x',
-        server: { severity: 'ERROR', code: '22023', message: 'no such state', detail: 'd', hint: 'h' },
-      });
-    default:
-      throw new Error(`there is no command ${word}`);
-  }
-}
-
-async function listen(options: Partial<ListenPqOptions<string>> = {}): Promise<PqListener> {
-  return await listenPq({
-    listen: { host: '127.0.0.1', port: 0 },
-    authentication: {
-      method: 'password',
-      check: async ({ user }, password) => {
-        if (password !== `token of ${user}`) throw new Error('wrong token');
-        return user;
-      },
-    },
-    handle,
-    onError: (error) => failures.push(error),
-    ...options,
-  });
-}
-
 beforeEach(async () => {
-  handled = [];
-  failures = [];
-  aborts = 0;
-  chunksMade = 0;
-  server = await listen();
+  observed = nothingObserved();
+  server = await listenWithAnswers(observed);
 });
 
 afterEach(async () => {
   await server[Symbol.asyncDispose]();
 });
-
-const ours = (password = 'token of me') =>
-  connectPq({
-    host: '127.0.0.1',
-    port: server.port,
-    user: 'me',
-    database: 'd',
-    password,
-    applicationName: 'tests',
-    allowCleartextPassword: true,
-    env: {},
-  });
 
 describe('npm pg', () => {
   const withPg = async (use: (client: pg.Client) => Promise<void>) => {
@@ -153,7 +60,7 @@ describe('npm pg', () => {
       expect((await client.query('set a = b')).command).toBe('SET');
       expect((await client.query('')).rows).toEqual([]);
     });
-    expect(failures).toHaveLength(2);
+    expect(observed.failures).toHaveLength(2);
   });
 
   test('runs a command by the extended protocol; parameters are refused and skipped over', async () => {
@@ -204,18 +111,18 @@ describe.runIf(existsSync(PSQL) || process.env.CI === 'true')(
       const cancelled = expect(running).rejects.toMatchObject({
         stderr: expect.stringContaining('canceling statement'),
       });
-      await vi.waitUntil(() => handled.length === 1);
+      await vi.waitUntil(() => observed.handled.length === 1);
       running.child.kill('SIGINT');
       await cancelled;
-      expect(aborts).toBe(1);
+      expect(observed.aborts).toBe(1);
     });
   },
 );
 
 test('a handler sees who asks', async () => {
-  await using connection = await ours();
+  await using connection = await connectTo(server);
   await connection.query('who');
-  expect(handled[0]).toMatchObject({
+  expect(observed.handled[0]).toMatchObject({
     sql: 'who',
     identity: 'me',
     startup: { user: 'me', database: 'd', applicationName: 'tests' },
@@ -224,7 +131,7 @@ test('a handler sees who asks', async () => {
 });
 
 test('many messages go both ways in order, and the connection takes the next command', async () => {
-  await using connection = await ours();
+  await using connection = await connectTo(server);
   const stream = await connection.copyBoth('echo');
   for (let index = 0; index < 20_000; index++) stream.write(Buffer.from(`message ${index}`));
   for (let index = 0; index < 20_000; index++)
@@ -239,46 +146,50 @@ test('many messages go both ways in order, and the connection takes the next com
 
 test('a client that does not read stops the handler, not the memory', async () => {
   const socket = connect({ host: '127.0.0.1', port: server.port });
-  await using connection = await ours();
+  await using connection = await connectTo(server);
   const iterator = connection.copyOut('bytes 20000')[Symbol.asyncIterator]();
   await iterator.next();
   await delay(300);
-  const made = chunksMade;
+  const made = observed.chunksMade;
   expect(made).toBeLessThan(500);
   await delay(100);
-  expect(chunksMade).toBe(made);
+  expect(observed.chunksMade).toBe(made);
   socket.destroy();
 });
 
 test('a client that goes away aborts what runs for it, and that is no failure', async () => {
-  const connection = await ours();
+  const connection = await connectTo(server);
   const running = connection.query('wait').catch((error: unknown) => error);
-  await vi.waitUntil(() => handled.length === 1);
+  await vi.waitUntil(() => observed.handled.length === 1);
   await connection.close();
   expect(await running).toBeInstanceOf(PqError);
-  await vi.waitUntil(() => aborts === 1 && server.connectionCount === 0);
-  expect(failures).toEqual([]);
+  await vi.waitUntil(() => observed.aborts === 1 && server.connectionCount === 0);
+  expect(observed.failures).toEqual([]);
 });
 
-test('disposal tells clients that the server ends, aborts handlers, and waits', async () => {
-  await using idle = await ours();
-  const busy = await ours();
+test('disposal tells clients that the server ends, observed.aborts handlers, and waits', async () => {
+  await using idle = await connectTo(server);
+  const busy = await connectTo(server);
   const running = busy.query('wait').catch((error: unknown) => error);
-  await vi.waitUntil(() => handled.length === 1);
+  await vi.waitUntil(() => observed.handled.length === 1);
   await server[Symbol.asyncDispose]();
   expect(await running).toMatchObject({ code: 'PQ_NOT_READY', sqlState: '57P01' });
   await expect(idle.query('set x')).rejects.toMatchObject({ sqlState: '57P01' });
-  expect({ aborts, count: server.connectionCount }).toEqual({ aborts: 1, count: 0 });
-  await expect(ours()).rejects.toMatchObject({ code: 'PQ_CONNECT' });
-  server = await listen();
+  expect({ aborts: observed.aborts, count: server.connectionCount }).toEqual({ aborts: 1, count: 0 });
+  await expect(connectTo(server)).rejects.toMatchObject({ code: 'PQ_CONNECT' });
+  server = await listenWithAnswers(observed);
 });
 
 test('clients over the limit are refused; who says nothing or does nothing is sent away', async () => {
   await server[Symbol.asyncDispose]();
-  server = await listen({ connectionsMax: 1, authenticationTimeoutMs: 200, idleTimeoutMs: 300 });
+  server = await listenWithAnswers(observed, {
+    connectionsMax: 1,
+    authenticationTimeoutMs: 200,
+    idleTimeoutMs: 300,
+  });
   {
-    await using first = await ours();
-    await expect(ours()).rejects.toMatchObject({ code: 'PQ_TOO_MANY_CONNECTIONS' });
+    await using first = await connectTo(server);
+    await expect(connectTo(server)).rejects.toMatchObject({ code: 'PQ_TOO_MANY_CONNECTIONS' });
     await vi.waitUntil(() => first.gone.aborted);
     await expect(first.query('set x')).rejects.toMatchObject({ sqlState: '57P05' });
   }
@@ -294,7 +205,9 @@ test('clients over the limit are refused; who says nothing or does nothing is se
 test('a Unix socket serves too', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'neon-pq-'));
   try {
-    await using _listener = await listen({ listen: { path: join(directory, '.s.PGSQL.5432') } });
+    await using _listener = await listenWithAnswers(observed, {
+      listen: { path: join(directory, '.s.PGSQL.5432') },
+    });
     await using connection = await connectPq({
       host: directory,
       user: 'me',
@@ -302,126 +215,12 @@ test('a Unix socket serves too', async () => {
       env: {},
     });
     expect(await connection.query('set x')).toHaveLength(1);
-    await expect(listen({ listen: { path: join(directory, 'no', 'x') } })).rejects.toMatchObject({
+    await expect(
+      listenWithAnswers(observed, { listen: { path: join(directory, 'no', 'x') } }),
+    ).rejects.toMatchObject({
       code: 'PQ_CONNECT',
     });
   } finally {
     await rm(directory, { recursive: true });
   }
-});
-
-describe('hostile clients', () => {
-  const message = (type: string, body: string | Buffer) => {
-    const bytes = Buffer.from(body);
-    const header = Buffer.alloc(5);
-    header.write(type, 'latin1');
-    header.writeUInt32BE(bytes.length + 4, 1);
-    return Buffer.concat([header, bytes]);
-  };
-  const startup = encodeStartupMessage({
-    kind: 'startup',
-    minorVersion: 0,
-    parameters: new Map([['user', 'me']]),
-  });
-  const conversation = Buffer.concat([
-    encodeStartupMessage({ kind: 'ssl-request' }),
-    startup,
-    message('p', 'token of me\0'),
-    message('Q', 'who\0'),
-    message('Q', 'echo\0'),
-    message('d', 'data'),
-    message('c', ''),
-    message('X', ''),
-  ]);
-
-  /** Sends bytes, ends our side, and gives what came back. */
-  const converse = (bytes: Buffer): Promise<Buffer> =>
-    new Promise((resolve) => {
-      const socket = connect({ host: '127.0.0.1', port: server.port, allowHalfOpen: true });
-      const received: Buffer[] = [];
-      socket.on('data', (chunk) => received.push(chunk));
-      socket.on('error', () => undefined);
-      socket.on('close', () => resolve(Buffer.concat(received)));
-      socket.end(bytes);
-    });
-
-  const errorsIn = (bytes: Buffer) => {
-    const parser = new FrameParser({ messageBytesMax: 1e6, typed: true });
-    parser.push(bytes[0] === 0x4e ? bytes.subarray(1) : bytes);
-    const codes: string[] = [];
-    for (let frame = parser.next(); frame; frame = parser.next())
-      if (frame.type === 0x45) codes.push(decodeServerFields(frame.body).code);
-    return codes;
-  };
-
-  test('a conversation cut at any byte ends quietly', async () => {
-    for (let length = 0; length <= conversation.length; length += 1)
-      expect(errorsIn(await converse(conversation.subarray(0, length)))).toEqual([]);
-    await vi.waitUntil(() => server.connectionCount === 0);
-    expect(failures).toEqual([]);
-  });
-
-  test('any flipped bit ends in an error message or a closed connection, and the server goes on', async () => {
-    for (let bit = 0; bit < conversation.length * 8; bit += 5) {
-      const flipped = Buffer.from(conversation);
-      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      await converse(flipped);
-    }
-    expect(failures.every((failure) => isPqError(failure) || failure instanceof Error)).toBe(true);
-    await vi.waitUntil(() => server.connectionCount === 0);
-    await using connection = await ours();
-    expect(await connection.query('set x')).toHaveLength(1);
-  });
-
-  test.each([
-    ['a startup message too long', Buffer.from([0, 1, 0, 0, 0, 3, 0, 0]), '08P01'],
-    ['protocol 2', Buffer.from([0, 0, 0, 8, 0, 2, 0, 0]), '08P01'],
-    ['no user', encodeStartupMessage({ kind: 'startup', minorVersion: 0, parameters: new Map() }), '28000'],
-    ['a query in place of the password', Buffer.concat([startup, message('Q', 'who\0')]), '08P01'],
-    ['a password too long', Buffer.concat([startup, message('p', Buffer.alloc(70_000))]), '08P01'],
-    [
-      'a query too long',
-      Buffer.concat([startup, message('p', 'token of me\0'), Buffer.from([0x51, 0x7f, 0xff, 0xff, 0xff])]),
-      '08P01',
-    ],
-    [
-      'a query without its end',
-      Buffer.concat([startup, message('p', 'token of me\0'), message('Q', 'who')]),
-      '08P01',
-    ],
-    [
-      'an unknown message',
-      Buffer.concat([startup, message('p', 'token of me\0'), message('~', '')]),
-      '08P01',
-    ],
-  ])('%s is answered with FATAL', async (_name, bytes, code) => {
-    expect(errorsIn(await converse(bytes))).toEqual([code]);
-  });
-
-  test('a newer protocol is told what we speak', async () => {
-    const newer = encodeStartupMessage({
-      kind: 'startup',
-      minorVersion: 2,
-      parameters: new Map([
-        ['user', 'me'],
-        ['_pq_.x', '1'],
-      ]),
-    });
-    const answer = await converse(Buffer.concat([newer, message('p', 'token of me\0'), message('X', '')]));
-    expect(answer.toString('latin1', 0, 20)).toBe('v\0\0\0\x13\0\x03\0\0\0\0\0\x01_pq_.x\0');
-    expect(errorsIn(answer)).toEqual([]);
-  });
-
-  test('a copy that fails on either side leaves the session in order', async () => {
-    const head = Buffer.concat([startup, message('p', 'token of me\0'), message('Q', 'echo\0')]);
-    const failed = Buffer.concat([
-      head,
-      message('f', 'why not\0'),
-      message('Q', 'set x\0'),
-      message('X', ''),
-    ]);
-    const answer = await converse(failed);
-    expect(errorsIn(answer)).toEqual(['57014']);
-    expect(answer.includes('SET')).toBe(true);
-  });
 });
