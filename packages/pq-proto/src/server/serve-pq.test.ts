@@ -167,7 +167,7 @@ test('a client that goes away aborts what runs for it, and that is no failure', 
   expect(observed.failures).toEqual([]);
 });
 
-test('disposal tells clients that the server ends, observed.aborts handlers, and waits', async () => {
+test('disposal tells clients that the server ends, aborts handlers, and waits', async () => {
   await using idle = await connectTo(server);
   const busy = await connectTo(server);
   const running = busy.query('wait').catch((error: unknown) => error);
