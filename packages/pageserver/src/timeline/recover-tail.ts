@@ -56,26 +56,35 @@ export async function recoverTail(options: RecoverTailOptions): Promise<TailFoun
   return { tail: { start: tail.start, bytes, ...scanned }, chunks: [own, ...chunks] };
 }
 
-/** Where the last complete record ends, and which record ends with the layers. */
+/**
+ * Where the last complete record ends, and which record ends with the layers. A tail need not begin with a record: a long one was put in
+ * pieces, of which the layers have made the first superfluous. So it is read from the last record in the layers on, else from their end.
+ */
 function scanTail(
   tail: Tail,
   source: TimelineSource,
   facts: ClusterFacts,
 ): Pick<RecoveredTail, 'end' | 'lastInLayers'> {
   const { metadata } = source.index;
-  const isFirstKnown = tail.start === metadata.diskConsistentLsn && hasPrevRecord(metadata);
+  const { diskConsistentLsn } = metadata;
+  const prevRecordLsn = hasPrevRecord(metadata) ? metadata.prevRecordLsn : undefined;
+  const hasLast = prevRecordLsn !== undefined && tail.start <= prevRecordLsn;
+  const start = hasLast ? prevRecordLsn : diskConsistentLsn;
   const decoder = new WalStreamDecoder({
     major: metadata.postgresMajor,
     ...facts,
-    start: tail.start,
-    previousRecord: isFirstKnown ? metadata.prevRecordLsn : undefined,
+    start,
+    previousRecord: hasLast ? undefined : prevRecordLsn,
   });
   let lastInLayers: LastRecord | undefined;
+  let skipped = Number(start - tail.start);
   for (const piece of tail.pieces) {
-    decoder.push(piece);
+    const known = Math.min(skipped, piece.length);
+    skipped -= known;
+    decoder.push(piece.subarray(known));
     for (let record = decoder.next(); record !== undefined; record = decoder.next()) {
       const { start, end } = record;
-      if (end === metadata.diskConsistentLsn) lastInLayers = { start, end, crc: decoder.lastCrc ?? 0 };
+      if (end === diskConsistentLsn) lastInLayers = { start, end, crc: decoder.lastCrc ?? 0 };
     }
   }
   return { end: lsn(decoder.recordEnd), lastInLayers };
