@@ -33,9 +33,9 @@ export interface KillRound {
   readonly startSeconds: number;
 }
 
-const LOAD_MIN_MS = 600;
-/** Two pushes of layers, where these come every second, and several of raw WAL. */
-const LOAD_MAX_MS = 2_500;
+/** In push intervals: from less than one to two pushes of layers, where these come every second, and several of raw WAL. */
+const LOAD_MIN = 0.6;
+const LOAD_MAX = 2.5;
 const START_MAX_MS = 5_000;
 const CRASH_SHARE = 0.2;
 const LOST_TWICE_SHARE = 0.2;
@@ -58,6 +58,7 @@ export async function soakKills(options: KillsOptions): Promise<KillRound[]> {
   await using running = runNeon({ directory, flags, env: place.env });
   let started = await running.start();
   await prepareLoad(started.connectionString);
+  await waitUntilStored(running);
   const done: KillRound[] = [];
   for (let number = 1; number <= rounds; number += 1) {
     const round = await killOnce({ ...options, running, number, flags, started });
@@ -75,10 +76,15 @@ interface Round extends KillsOptions {
   readonly started: Started;
 }
 
+/** The tables of the load are not what may be lost. */
+async function waitUntilStored(running: RunningNeon): Promise<void> {
+  while ((await running.status()).timelines.some(({ lagBytes }) => lagBytes > 0)) await sleep(100);
+}
+
 async function killOnce(of: Round): Promise<{ readonly round: KillRound; readonly started: Started }> {
-  const { running, number, clients, durability } = of;
+  const { running, number, clients, durability, pushIntervalMs } = of;
   const load = await startLoad(of.started.connectionString, clients);
-  const loadMs = LOAD_MIN_MS + Math.random() * (LOAD_MAX_MS - LOAD_MIN_MS);
+  const loadMs = pushIntervalMs * (LOAD_MIN + Math.random() * (LOAD_MAX - LOAD_MIN));
   await sleep(loadMs);
   const killedAt = performance.now();
   await running.killAll();

@@ -6,6 +6,7 @@ import { isPageServerError } from '../page-server-error.ts';
 import type { IndexObject } from '../push/index-object.ts';
 import { IndexPublisher, type Published } from '../push/index-publisher.ts';
 import { persist } from '../push/persist.ts';
+import { PushPace } from '../push/push-pace.ts';
 import { SerialQueue } from '../push/serial-queue.ts';
 import { TailPusher } from '../push/tail-pusher.ts';
 import type { Freezer } from './freezer.ts';
@@ -233,21 +234,41 @@ export class TimelinePush {
   }
 
   async #keepPushingTail(): Promise<void> {
-    const { config } = this.#options.services;
-    const intervalMs = config.durability === 'remote' ? IDLE_MS : config.pushIntervalMs;
-    // With `remote` the next chunk need not wait until the one before counts.
-    const work = config.durability === 'remote' ? async () => this.#tail.request() : () => this.#tail.push();
-    await this.#keepDoing(this.#tailWake, intervalMs, work);
+    const { config, clock } = this.#options.services;
+    if (config.durability === 'remote') {
+      // The next chunk need not wait until the one before counts.
+      await this.#keepDoing(
+        this.#tailWake,
+        () => IDLE_MS,
+        async () => this.#tail.request(),
+      );
+      return;
+    }
+    const pace = new PushPace(config.pushIntervalMs);
+    await this.#keepDoing(
+      this.#tailWake,
+      () => pace.pauseMs,
+      async () => {
+        const { tailChunksPushed } = this.#counters;
+        const startedAt = clock.now().getTime();
+        await this.#tail.push();
+        if (this.#counters.tailChunksPushed > tailChunksPushed) pace.onPut(clock.now().getTime() - startedAt);
+      },
+    );
   }
 
   async #keepPushingLayers(): Promise<void> {
     const { layerIntervalMs } = this.#options.services.config;
-    await this.#keepDoing(this.#layerWake, layerIntervalMs, () => this.push());
+    await this.#keepDoing(
+      this.#layerWake,
+      () => layerIntervalMs,
+      () => this.push(),
+    );
   }
 
-  async #keepDoing(wake: WakeUp, intervalMs: number, work: () => Promise<void>): Promise<void> {
+  async #keepDoing(wake: WakeUp, pauseMs: () => number, work: () => Promise<void>): Promise<void> {
     while (!this.#ended.signal.aborted) {
-      await wake.sleep(intervalMs);
+      await wake.sleep(pauseMs());
       if (this.#ended.signal.aborted) return;
       try {
         await work();
