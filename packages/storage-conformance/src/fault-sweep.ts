@@ -118,9 +118,10 @@ async function countCalls<Result>({
   }
 }
 
-/** Numbers from 1 to `count`, the first and the last among them, at most so many. */
+/** Numbers from 1 to `count`, at most so many: the first and the last among them, or the middle one alone. */
 function spread(count: number, countMax: number): number[] {
   if (count <= countMax) return Array.from({ length: count }, (_, index) => index + 1);
+  if (countMax === 1) return [Math.ceil(count / 2)];
   const step = (count - 1) / (countMax - 1);
   return Array.from({ length: countMax }, (_, index) => Math.round(1 + index * step));
 }

@@ -12,6 +12,7 @@ interface OpenFile {
 /** Keeps the latest used files open, so that a read is one system call. */
 export class FileHandles {
   readonly #files = new Map<string, OpenFile>();
+  #isClosed = false;
 
   /** Exactly `length` bytes from `offset` on. Throws what `node:fs` throws, and a RangeError for a file that ends before. */
   async read(path: string, offset: number, length: number): Promise<Uint8Array> {
@@ -30,6 +31,7 @@ export class FileHandles {
       throw error;
     } finally {
       file.users -= 1;
+      if (this.#isClosed) this.drop(path);
       if (file.isDropped && file.users === 0) close(file);
     }
   }
@@ -43,7 +45,9 @@ export class FileHandles {
     if (file.users === 0) close(file);
   }
 
-  dropAll(): void {
+  /** Closes all of them; what is read from now on is closed after each read. */
+  close(): void {
+    this.#isClosed = true;
     for (const path of [...this.#files.keys()]) this.drop(path);
   }
 

@@ -139,7 +139,7 @@ export class LayerCache {
   }
 
   close(): void {
-    this.#handles.dropAll();
+    this.#handles.close();
   }
 
   async #get(key: string, call: GetOptions = {}): Promise<GetResult> {

@@ -1,39 +1,15 @@
-import { auxFileKey, decodeAuxFiles, loadTimeline } from '@neon-snapshot/neon-layer';
 import type { Lsn } from '@neon-snapshot/postgres';
-import { createMemoryStorage, type Storage } from '@neon-snapshot/storage-core';
+import { createMemoryStorage } from '@neon-snapshot/storage-core';
 import { describe, expect, it } from 'vitest';
 import type { Durability } from '../page-server/options.ts';
 import { MADE_START, putMadeTimeline, TENANT, TIMELINE } from '../testing/made-timeline.ts';
 import { MadeWal } from '../testing/made-wal.ts';
 import { makeStateDirectory, openTestServer } from '../testing/memory-server.ts';
 import { createMortalStorage, type MortalStorage } from '../testing/mortal-storage.ts';
-import type { Timeline } from '../timeline/timeline.ts';
+import { filesOf, missingLayers, newestFiles } from '../testing/pushed-state.ts';
 
 const RECORDS_PER_STEP = 7;
 const STEP_COUNT = 6;
-
-/** What the file of each record holds in the timeline, by its path. */
-async function filesOf(timeline: Timeline, wal: MadeWal): Promise<readonly (string | undefined)[]> {
-  const values: (string | undefined)[] = [];
-  for (const { path, end } of wal.records) {
-    if (end > timeline.lastRecordLsn) break;
-    const value = await timeline.get(auxFileKey(path), timeline.lastRecordLsn);
-    const [file] = value === undefined ? [] : decodeAuxFiles(value);
-    values.push(file && Buffer.from(file.content).toString());
-  }
-  return values;
-}
-
-/** Layers that the newest index lists and that are not there, or have another size. */
-async function missingLayers(storage: Storage): Promise<readonly string[]> {
-  const source = await loadTimeline(storage, { tenant: TENANT, timelineId: TIMELINE });
-  const missing: string[] = [];
-  for (const { objectKey, sizeBytes } of source.layers.layers) {
-    const info = await storage.head(objectKey).catch(() => undefined);
-    if (info?.sizeBytes !== sizeBytes) missing.push(objectKey);
-  }
-  return missing;
-}
 
 /** What a page server has told others before it died. */
 interface Told {
@@ -113,10 +89,4 @@ describe.each(['local', 'remote'] as const)('a page server with durability %s th
 
 function rethrowUnless(isDead: boolean, error: unknown): void {
   if (!isDead) throw error;
-}
-
-/** What each record's file holds once all records are taken. */
-function newestFiles(wal: MadeWal): readonly string[] {
-  const files = new Map(wal.records.map(({ path, content }) => [path, content]));
-  return wal.records.map(({ path }) => files.get(path) ?? '');
 }
