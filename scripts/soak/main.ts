@@ -1,91 +1,145 @@
 /** Long proofs of `neon start`: see README.md. Exit status: 0 as promised, 1 something is wrong, 2 usage. */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { soakKills } from '../../packages/end-to-end/src/soak/kills.ts';
 import { soakOutage } from '../../packages/end-to-end/src/soak/outages.ts';
-import { openPlace } from '../../packages/end-to-end/src/soak/places.ts';
+import { soakPgbench } from '../../packages/end-to-end/src/soak/pgbench.ts';
+import { openPlace, openPlaceBelow, type Place } from '../../packages/end-to-end/src/soak/places.ts';
 import { soakRaces } from '../../packages/end-to-end/src/soak/races.ts';
+import { breakablePlace } from '../../packages/end-to-end/src/soak/server-process.ts';
 import { verifyBucket } from '../../packages/end-to-end/src/soak/verify-bucket.ts';
 import { makeScratchDirectory } from '../../packages/end-to-end/src/testing/directory.ts';
+import { startS3Process } from '../../packages/end-to-end/src/testing/s3-process.ts';
 
-const USAGE = `usage: npm run soak -- kills [--rounds=50] [--place=file|s3] [--durability=remote|local] [--push_interval_ms=1000]
-       npm run soak -- outages [--seconds=60] [--kind=silent|reset|503] [--durability=remote|local]
-       npm run soak -- races [--rounds=20] [--place=file|s3]
-common: [--clients=4]; each line that is printed is a JSON object, the last one is the sum`;
+const USAGE = `usage: npm run soak -- kills [--rounds=50] [--durability=remote|local] [--push_interval_ms=1000]
+       npm run soak -- pgbench [--rounds=3] [--seconds=60] [--scale=10]
+       npm run soak -- races [--rounds=20]
+       npm run soak -- outages [--seconds=60] [--durability=remote|local] [--kind=silent|reset|503]
+       npm run soak -- outages --server_pid=PID [--seconds=60] [--durability=remote|local] [--kind=silent|killed]
+common: [--place=file|s3 | --storage_dest=URL] [--clients=4]; each line that is printed is a JSON object, the last one is the sum`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string' },
     place: { type: 'string' },
+    storage_dest: { type: 'string' },
+    server_pid: { type: 'string' },
     durability: { type: 'string' },
     push_interval_ms: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '60' },
+    scale: { type: 'string', default: '10' },
     kind: { type: 'string' },
     clients: { type: 'string', default: '4' },
   },
 });
 const clients = Number(values.clients);
+const seconds = Number(values.seconds);
 
 const print = (what: object): void => console.log(JSON.stringify(what));
 
-async function kills(): Promise<boolean> {
-  await using scratch = await makeScratchDirectory();
-  await using place = await openPlace(values.place === 's3' ? 's3' : 'file', scratch.path);
-  const pushIntervalMs = Number(values.push_interval_ms);
-  const durability = values.durability === 'local' ? 'local' : 'remote';
-  const rounds = await soakKills({
-    scratch: scratch.path,
-    place,
-    durability,
-    pushIntervalMs,
-    rounds: Number(values.rounds ?? 50),
-    clients,
-    onRound: print,
-  });
-  const total = {
-    kills: rounds.length,
-    acknowledged: rounds.reduce((sum, each) => sum + each.acknowledged, 0),
-    missing: rounds.reduce((sum, each) => sum + each.missing, 0),
-    missingMsMax: Math.max(...rounds.map((each) => each.missingMs)),
-    faults: [...rounds.flatMap((each) => each.faults), ...(await verifyBucket(place, scratch.path))],
-  };
-  print(total);
-  const isLossAllowed = durability === 'local' && total.missingMsMax <= pushIntervalMs;
-  return (total.missing === 0 || isLossAllowed) && total.faults.length === 0;
+async function open(scratch: string, otherwise: 'file' | 's3'): Promise<Place> {
+  if (values.storage_dest !== undefined) return openPlaceBelow(values.storage_dest);
+  return openPlace(values.place === 'file' || values.place === 's3' ? values.place : otherwise, scratch);
 }
 
-async function outages(): Promise<boolean> {
-  const kinds = (['silent', 'reset', '503'] as const).filter((each) => each === (values.kind ?? each));
-  const promises = (['local', 'remote'] as const).filter((each) => each === (values.durability ?? each));
-  let isWell = true;
-  for (const kind of kinds) {
-    for (const durability of promises) {
-      await using scratch = await makeScratchDirectory();
-      const outageMs = Number(values.seconds) * 1000;
-      const outage = await soakOutage({ scratch: scratch.path, kind, durability, outageMs, clients });
-      print(outage);
-      const isRight = (durability === 'local') === outage.acknowledgedDuring > 0 && outage.failure !== null;
-      isWell &&= isRight && outage.missing === 0 && outage.faults.length === 0;
-    }
+/** What a run that went wrong leaves is kept, and named: its bucket, and the directories of its machines. */
+async function withScratch(work: (scratch: string) => Promise<boolean>): Promise<boolean> {
+  const scratch = await makeScratchDirectory();
+  let isWell = false;
+  try {
+    isWell = await work(scratch.path);
+  } finally {
+    if (isWell) await scratch[Symbol.asyncDispose]();
+    else print({ kept: scratch.path });
   }
   return isWell;
 }
 
-async function races(): Promise<boolean> {
-  await using scratch = await makeScratchDirectory();
-  await using place = await openPlace(values.place === 'file' ? 'file' : 's3', scratch.path);
-  const all = await soakRaces({
-    scratch: scratch.path,
-    place,
-    races: Number(values.rounds ?? 20),
-    onRace: print,
+const kills = () =>
+  withScratch(async (scratch) => {
+    await using place = await open(scratch, 'file');
+    const pushIntervalMs = Number(values.push_interval_ms);
+    const durability = values.durability === 'local' ? 'local' : 'remote';
+    const rounds = await soakKills({
+      scratch,
+      place,
+      durability,
+      pushIntervalMs,
+      rounds: Number(values.rounds ?? 50),
+      clients,
+      onRound: print,
+    });
+    const total = {
+      kills: rounds.length,
+      acknowledged: rounds.reduce((sum, each) => sum + each.acknowledged, 0),
+      missing: rounds.reduce((sum, each) => sum + each.missing, 0),
+      missingMsMax: Math.max(...rounds.map((each) => each.missingMs)),
+      url: place.url,
+      faults: [...rounds.flatMap((each) => each.faults), ...(await verifyBucket(place, scratch))],
+    };
+    print(total);
+    const isLossAllowed = durability === 'local' && total.missingMsMax <= pushIntervalMs;
+    return (total.missing === 0 || isLossAllowed) && total.faults.length === 0;
   });
-  const faults = [...all.flatMap((each) => each.faults), ...(await verifyBucket(place, scratch.path))];
-  print({ races: all.length, oneWinner: all.filter((each) => each.running === 1).length, faults });
-  return faults.length === 0 && all.every((each) => each.running === 1);
+
+async function pgbench(): Promise<boolean> {
+  for (let number = 1; number <= Number(values.rounds ?? 3); number += 1) {
+    const isWell = await withScratch(async (scratch) => {
+      await using place = await open(scratch, 'file');
+      const run = await soakPgbench({ scratch, place, scale: Number(values.scale), clients, seconds });
+      const faults = [...run.faults, ...(await verifyBucket(place, scratch))];
+      print({ ...run, url: place.url, faults });
+      return faults.length === 0;
+    });
+    if (!isWell) return false;
+  }
+  return true;
 }
 
-const COMMANDS: Readonly<Record<string, () => Promise<boolean>>> = { kills, outages, races };
+async function outages(): Promise<boolean> {
+  const possible =
+    values.server_pid === undefined ? (['silent', 'reset', '503'] as const) : (['silent', 'killed'] as const);
+  const kinds = possible.filter((each) => each === (values.kind ?? each));
+  const promises = (['local', 'remote'] as const).filter((each) => each === (values.durability ?? each));
+  let pid = Number(values.server_pid);
+  let areAllWell = true;
+  for (const kind of kinds) {
+    for (const durability of promises) {
+      const isWell = await withScratch(async (scratch) => {
+        const server =
+          values.server_pid === undefined ? undefined : await breakablePlace(await open(scratch, 's3'), pid);
+        await using place = server ?? (await startS3Process(path.join(scratch, 's3')));
+        const outage = await soakOutage({
+          scratch,
+          place,
+          kind,
+          durability,
+          outageMs: seconds * 1000,
+          clients,
+        });
+        pid = server?.pid() ?? pid;
+        print({ ...outage, url: place.url });
+        const isRight = (durability === 'local') === outage.acknowledgedDuring > 0 && outage.failure !== null;
+        return isRight && outage.missing === 0 && outage.faults.length === 0;
+      });
+      areAllWell &&= isWell;
+    }
+  }
+  return areAllWell;
+}
+
+const races = () =>
+  withScratch(async (scratch) => {
+    await using place = await open(scratch, 's3');
+    const all = await soakRaces({ scratch, place, races: Number(values.rounds ?? 20), onRace: print });
+    const faults = [...all.flatMap((each) => each.faults), ...(await verifyBucket(place, scratch))];
+    const oneWinner = all.filter((each) => each.running === 1).length;
+    print({ races: all.length, oneWinner, url: place.url, faults });
+    return faults.length === 0 && oneWinner === all.length;
+  });
+
+const COMMANDS: Readonly<Record<string, () => Promise<boolean>>> = { kills, pgbench, outages, races };
 const command = COMMANDS[positionals[0] ?? ''];
 if (command === undefined) console.error(USAGE);
 process.exitCode = command === undefined ? 2 : (await command()) ? 0 : 1;

@@ -1,7 +1,8 @@
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { soakOutage } from './soak/outages.ts';
 import { makeScratchDirectory, type ScratchDirectory } from './testing/directory.ts';
-import type { OutageKind } from './testing/s3-process.ts';
+import { type OutageKind, startS3Process } from './testing/s3-process.ts';
 
 const TIMEOUT = { timeout: 600_000 } as const;
 const isCi = process.env.CI === 'true';
@@ -27,7 +28,8 @@ afterEach(() => scratch[Symbol.asyncDispose]());
 
 describe.each(OUTAGES)('while S3 $name', TIMEOUT, ({ kind, outageMs }) => {
   it('Postgres goes on with --durability=local, status says what is wrong, and storage catches up', async () => {
-    const options = { scratch: scratch.path, kind, outageMs, clients: 2 };
+    await using place = await startS3Process(path.join(scratch.path, 's3'));
+    const options = { scratch: scratch.path, place, kind, outageMs, clients: 2 };
     const outage = await soakOutage({ ...options, durability: 'local' });
     expect(outage).toMatchObject({ failure: expect.any(String), missing: 0, faults: [] });
     expect(outage.acknowledgedDuring).toBeGreaterThan(0);
@@ -35,7 +37,8 @@ describe.each(OUTAGES)('while S3 $name', TIMEOUT, ({ kind, outageMs }) => {
   });
 
   it('commits wait with --durability=remote, and are acknowledged once it is there again', async () => {
-    const options = { scratch: scratch.path, kind, outageMs, clients: 2 };
+    await using place = await startS3Process(path.join(scratch.path, 's3'));
+    const options = { scratch: scratch.path, place, kind, outageMs, clients: 2 };
     const outage = await soakOutage({ ...options, durability: 'remote' });
     expect(outage).toMatchObject({
       failure: expect.any(String),

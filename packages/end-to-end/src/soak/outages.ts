@@ -4,13 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { untilCaughtUp } from '../testing/caught-up.ts';
 import { checkCommits, countAcknowledged, prepareLoad, startLoad } from '../testing/commit-load.ts';
 import { runNeon } from '../testing/running-neon.ts';
-import { type OutageKind, startS3Process } from '../testing/s3-process.ts';
+import type { OutageKind } from '../testing/s3-process.ts';
+import type { BreakablePlace } from './server-process.ts';
 import { verifyBucket } from './verify-bucket.ts';
 
 export interface OutageOptions {
   /** An empty directory. */
   readonly scratch: string;
-  readonly kind: OutageKind;
+  readonly place: BreakablePlace;
+  readonly kind: OutageKind | 'killed';
   readonly durability: 'local' | 'remote';
   readonly outageMs: number;
   readonly clients: number;
@@ -18,7 +20,7 @@ export interface OutageOptions {
 
 /** What became of a load while its storage was away. */
 export interface Outage {
-  readonly kind: OutageKind;
+  readonly kind: OutageKind | 'killed';
   readonly durability: 'local' | 'remote';
   readonly outageMs: number;
   readonly acknowledgedBefore: number;
@@ -37,10 +39,9 @@ export interface Outage {
 
 const BEFORE_MS = 1_000;
 
-/** Takes an S3 away from under a load, gives it back, waits until it has everything, and then loses the machine. */
+/** Takes a storage away from under a load, gives it back, waits until it has everything, and then loses the machine. */
 export async function soakOutage(options: OutageOptions): Promise<Outage> {
-  const { scratch, kind, durability, outageMs } = options;
-  await using place = await startS3Process(path.join(scratch, 's3'));
+  const { scratch, place, kind, durability, outageMs } = options;
   const directory = path.join(scratch, 'machine');
   await mkdir(directory, { recursive: true });
   const flags = [`--storage_dest=${place.url}`, `--durability=${durability}`, '--layer_interval=2s'];
