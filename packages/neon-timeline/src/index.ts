@@ -4,6 +4,12 @@ export {
   ingestBackupWal,
 } from './backup/ingest-backup-wal.ts';
 export type { StoredPages } from './backup/layered-state.ts';
+export { readTimelineContents, type TimelineContents } from './contents/timeline-contents.ts';
+export {
+  type RelationFork,
+  readTimelineDirectories,
+  usesNewRelationDirectory,
+} from './contents/timeline-directories.ts';
 export {
   type FallbackOptions,
   type FallbackRequest,

@@ -15,9 +15,13 @@ export type TimelineErrorCode =
   /** Two chunks of raw WAL in storage contradict each other. */
   | 'TIMELINE_TAIL_CONFLICT'
   /** Raw WAL that passes a named maximum; nothing was read. */
-  | 'TIMELINE_TOO_LARGE';
+  | 'TIMELINE_TOO_LARGE'
+  /** A value that has to be there is not. */
+  | 'TIMELINE_INCOMPLETE'
+  /** A directory lists what cannot be. */
+  | 'TIMELINE_INVALID_CONTENTS';
 
-export type TimelineOperation = 'decode WAL' | 'put WAL' | 'read WAL' | 'ingest WAL';
+export type TimelineOperation = 'decode WAL' | 'put WAL' | 'read WAL' | 'ingest WAL' | 'read contents';
 
 export type TimelineErrorContext = Readonly<Record<string, string | number | boolean | undefined>>;
 

@@ -85,6 +85,12 @@ export {
   type RelTag,
 } from './relation-path.ts';
 export {
+  decodeReplicationOrigins,
+  encodeReplicationOrigins,
+  REPLICATION_ORIGINS_PATH,
+  type ReplicationOrigin,
+} from './replication-origins.ts';
+export {
   formatSlruPath,
   parseSlruPath,
   SLRU_PAGES_PER_SEGMENT,
@@ -104,6 +110,7 @@ export {
   type TimelineHistoryEntry,
   timelineHistoryFileName,
 } from './timeline-history.ts';
+export { decodeTwoPhaseFile, encodeTwoPhaseFile, formatTwoPhasePath } from './two-phase-file.ts';
 export {
   type CheckpointRecord,
   type ReadCheckpointRecordOptions,

@@ -8,8 +8,8 @@ import {
   relSizeKey,
   type TimelineReader,
 } from '@neon-snapshot/neon-layer';
+import { usesNewRelationDirectory } from '@neon-snapshot/neon-timeline';
 import { formatLsn, type RelTag } from '@neon-snapshot/postgres';
-import { usesNewRelationDirectory } from '../read/timeline-contents.ts';
 
 export interface PagePlace {
   readonly tag: RelTag;

@@ -1,17 +1,18 @@
 /** The files of an exported cluster, in canonical order. */
 import { FormatError, type PlannedFile, sortCanonically } from '@neon-snapshot/format-core';
+import type { RelationFork, TimelineContents } from '@neon-snapshot/neon-timeline';
 import {
   BLCKSZ,
-  crc32c,
   DEFAULT_TABLESPACE_OID,
+  encodeTwoPhaseFile,
   formatRelationPath,
   formatSlruPath,
+  formatTwoPhasePath,
   GLOBAL_TABLESPACE_OID,
   RELSEG_BLOCKS,
   type RelTag,
   type SlruKind,
 } from '@neon-snapshot/postgres';
-import type { RelationFork, TimelineContents } from './timeline-contents.ts';
 
 /** A segment of a relation fork; its pages come from the layers when it is written. */
 export interface RelationSegment extends PlannedFile {
@@ -59,12 +60,12 @@ export function planExportFiles({ contents, postgresMajor, otherFiles }: ExportF
     if (spcNode === DEFAULT_TABLESPACE_OID) files.push(knownFile(`${directory}/PG_VERSION`, version));
     files.push(...databaseSegments(forks));
   }
-  for (const { slru, segno, blocks } of contents.slruSegments) {
+  for (const { slru, segno, blockCount: blocks } of contents.slruSegments) {
     const path = formatSlruPath(slru, segno);
     files.push({ kind: 'slru', path, sizeBytes: blocks * BLCKSZ, slru, segno, blocks });
   }
   for (const { xid, state } of contents.preparedTransactions) {
-    files.push(knownFile(twoPhasePath(xid, postgresMajor), withCrc(state)));
+    files.push(knownFile(formatTwoPhasePath(xid, postgresMajor), encodeTwoPhaseFile(state)));
   }
   for (const { path, bytes } of otherFiles) files.push(knownFile(path, bytes));
   return sortCanonically(files);
@@ -84,7 +85,7 @@ function databaseSegments(forks: readonly RelationFork[]): RelationSegment[] {
   return segments;
 }
 
-function relationSegments({ tag, blocks }: RelationFork, followsGap: boolean): RelationSegment[] {
+function relationSegments({ tag, blockCount: blocks }: RelationFork, followsGap: boolean): RelationSegment[] {
   const segments: RelationSegment[] = [];
   let firstBlock = 0;
   do {
@@ -112,21 +113,6 @@ function databaseDirectory(spcNode: number, dbNode: number): string {
     message: `The timeline has database ${dbNode} in tablespace ${spcNode}; only pg_default and pg_global can be exported`,
     context: { spcNode, dbNode },
   });
-}
-
-/** `TwoPhaseFilePath` of twophase.c: full transaction ids from major 17 on. */
-function twoPhasePath(xid: bigint, postgresMajor: number): string {
-  return `pg_twophase/${xid
-    .toString(16)
-    .toUpperCase()
-    .padStart(postgresMajor >= 17 ? 16 : 8, '0')}`;
-}
-
-function withCrc(state: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(state.length + 4);
-  bytes.set(state);
-  new DataView(bytes.buffer).setUint32(state.length, crc32c(state), true);
-  return bytes;
 }
 
 function knownFile(path: string, bytes: Uint8Array): KnownFile {

@@ -7,6 +7,7 @@ import {
   type SnapshotReader,
 } from '@neon-snapshot/format-core';
 import type { TimelineReader } from '@neon-snapshot/neon-layer';
+import { readTimelineContents, type TimelineContents } from '@neon-snapshot/neon-timeline';
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import { type ClusterFacts, readClusterObjects } from '../cluster-objects.ts';
 import { translating } from '../layer-faults.ts';
@@ -21,7 +22,6 @@ import { type ExportFile, planExportFiles } from './export-files.ts';
 import { NeonReader } from './neon-reader.ts';
 import { openView } from './open-view.ts';
 import { collectOtherFiles, exportDirectories, replicationSlotsOf } from './other-files.ts';
-import { readTimelineContents, type TimelineContents } from './timeline-contents.ts';
 
 const THREADS_MAX = 8;
 
@@ -38,7 +38,7 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
     const { postgresMajor } = chosen.index;
     assertMajor(postgresMajor);
     const view = await openView(storage, { options, chosen, signal });
-    const contents = await readTimelineContents({ view, postgresMajor, signal });
+    const contents = await readTimelineContents(view, { signal });
     return makeReader(context, { options, chosen, view, contents });
   });
 }

@@ -1,9 +1,9 @@
 /** Files of an export that are neither relations nor transaction status: configuration, WAL, aux files, replication origins. */
 import { dirname } from 'node:path/posix';
 import { assertSafeEntryPath, standardDirectories } from '@neon-snapshot/format-core';
-import { encodeReplicationOrigins, REPLICATION_ORIGINS_PATH } from '../replication-origins.ts';
+import type { TimelineContents } from '@neon-snapshot/neon-timeline';
+import { encodeReplicationOrigins, REPLICATION_ORIGINS_PATH } from '@neon-snapshot/postgres';
 import type { ExportControl } from './export-control.ts';
-import type { TimelineContents } from './timeline-contents.ts';
 
 export interface OtherFile {
   readonly path: string;

@@ -14,6 +14,7 @@ import {
   slruBlockKey,
   type TimelineReader,
 } from '@neon-snapshot/neon-layer';
+import { readTimelineContents, type TimelineContents } from '@neon-snapshot/neon-timeline';
 import {
   BLCKSZ,
   decodeCheckPoint,
@@ -28,7 +29,6 @@ import {
   lsn as toLsn,
 } from '@neon-snapshot/postgres';
 import { translating } from '../layer-faults.ts';
-import { readTimelineContents, type TimelineContents } from '../read/timeline-contents.ts';
 import type { CountedRedo } from './counted-redo.ts';
 import { ExpectedBlocks, type ExpectedRun } from './expected-blocks.ts';
 import { withoutNeonFlag } from './neon-page-flag.ts';
@@ -61,7 +61,7 @@ export async function verifyPages(view: TimelineReader, options: VerifyPagesOpti
   const check = new ValueCheck({ view, contents, collector, redo: options.redo });
   const bytesTotal = contents.databases
     .flatMap(({ forks }) => forks)
-    .reduce((sum, { blocks }) => sum + blocks * BLCKSZ, 0);
+    .reduce((sum, { blockCount }) => sum + blockCount * BLCKSZ, 0);
   let bytesDone = 0;
   let isCut = false;
   const values = scanAroundDamage(
@@ -88,10 +88,10 @@ export async function verifyPages(view: TimelineReader, options: VerifyPagesOpti
 /** Directories and sizes; without them nothing more can be said. */
 async function readContents(
   view: TimelineReader,
-  { collector, postgresMajor, signal }: VerifyPagesOptions,
+  { collector, signal }: VerifyPagesOptions,
 ): Promise<TimelineContents | undefined> {
   try {
-    return await translating(() => readTimelineContents({ view, postgresMajor, signal }));
+    return await translating(() => readTimelineContents(view, { signal }));
   } catch (error) {
     if (!isFormatError(error)) throw error;
     collector.error({
@@ -202,14 +202,14 @@ class ValueCheck {
 
 function expectedRuns({ databases, slruSegments }: TimelineContents): PageRun[] {
   const relations = databases.flatMap(({ forks }) =>
-    forks.map(({ tag, blocks }) => ({
+    forks.map(({ tag, blockCount: blocks }) => ({
       firstKey: relBlockKey(tag, 0),
       blocks,
       tag,
       path: formatRelationPath(tag, 0),
     })),
   );
-  const slrus = slruSegments.map(({ slru, segno, blocks }) => ({
+  const slrus = slruSegments.map(({ slru, segno, blockCount: blocks }) => ({
     firstKey: slruBlockKey(slru, segno, 0),
     blocks,
     path: formatSlruPath(slru, segno),

@@ -9,13 +9,14 @@ import {
   replOriginKey,
   slruBlockKey,
 } from '@neon-snapshot/neon-layer';
-import { BLCKSZ, crc32c } from '@neon-snapshot/postgres';
-import { decodeReplicationOrigins, REPLICATION_ORIGINS_PATH } from '../replication-origins.ts';
+import {
+  BLCKSZ,
+  decodeReplicationOrigins,
+  decodeTwoPhaseFile,
+  REPLICATION_ORIGINS_PATH,
+} from '@neon-snapshot/postgres';
 import type { HeldRun, HeldValue, KeyPlan, KnownValue } from './key-plan.ts';
 import type { NeonControl } from './neon-control.ts';
-
-/** Bytes of the CRC that ends a file in `pg_twophase`; Neon stores the state without it. */
-const TWO_PHASE_CRC_BYTES = 4;
 
 /** Contents of the small files that are needed at the end, by path. */
 export type HeldContents = ReadonlyMap<string, Uint8Array>;
@@ -54,18 +55,9 @@ function* valuesOf(value: HeldValue, source: HeldValuesSource): Generator<KnownV
   }
 }
 
+/** Neon stores the state of a prepared transaction without its CRC. */
 function fileValue({ form, path }: Extract<HeldValue, { kind: 'file' }>, content: Uint8Array): Uint8Array {
-  if (form === 'raw') return content;
-  const stateBytes = Math.max(0, content.length - TWO_PHASE_CRC_BYTES);
-  const state = content.subarray(0, stateBytes);
-  const crc = new DataView(content.buffer, content.byteOffset + stateBytes, content.length - stateBytes);
-  if (crc.byteLength === TWO_PHASE_CRC_BYTES && crc.getUint32(0, true) === crc32c(state)) return state;
-  throw new FormatError({
-    code: 'FORMAT_CHECKSUM',
-    operation: 'write layers',
-    message: `${path} does not end with the CRC of its contents; the prepared transaction's state is damaged`,
-    context: { path },
-  });
+  return form === 'raw' ? content : decodeTwoPhaseFile(path, content);
 }
 
 function* slruPages(

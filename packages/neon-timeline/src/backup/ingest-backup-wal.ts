@@ -7,8 +7,9 @@ import {
   WalRecordDecoder,
   XLOG_INFO,
 } from '@neon-snapshot/postgres';
-import { isIngestError, WalIngest } from '@neon-snapshot/wal-ingest';
+import { WalIngest } from '@neon-snapshot/wal-ingest';
 import { TimelineError } from '../timeline-error.ts';
+import { ingestRecord } from '../wal/ingest-record.ts';
 import { type StreamedWalRecord, WalStreamDecoder } from '../wal/wal-stream-decoder.ts';
 import { LayeredState, type LayeredStateOptions } from './layered-state.ts';
 
@@ -72,22 +73,6 @@ function nextRecord(decoder: WalStreamDecoder, ending: BackupEnd): StreamedWalRe
   } catch (error) {
     const isEnd = error instanceof TimelineError && error.context.reason === 'zeros';
     throw isEnd ? ending.tooShort(decoder.recordEnd) : error;
-  }
-}
-
-async function ingestRecord(ingest: WalIngest, record: StreamedWalRecord): Promise<void> {
-  try {
-    await ingest.ingest(record);
-  } catch (error) {
-    if (!isIngestError(error)) throw error;
-    const where = formatLsn(record.start);
-    throw new TimelineError({
-      code: 'TIMELINE_WAL_INVALID',
-      operation: 'ingest WAL',
-      message: `the record at ${where} cannot be ingested: ${error.message}`,
-      context: { ...error.context, lsn: where },
-      cause: error,
-    });
   }
 }
 

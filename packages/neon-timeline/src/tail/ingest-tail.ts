@@ -4,11 +4,10 @@ import {
   type TimelineSource,
   TimelineView,
 } from '@neon-snapshot/neon-layer';
-import { formatLsn, type Lsn, lsn } from '@neon-snapshot/postgres';
+import { type Lsn, lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
-import { buildDeltaLayers, isIngestError, MemoryTimeline, WalIngest } from '@neon-snapshot/wal-ingest';
-import { TimelineError } from '../timeline-error.ts';
-import type { StreamedWalRecord } from '../wal/wal-stream-decoder.ts';
+import { buildDeltaLayers, MemoryTimeline, WalIngest } from '@neon-snapshot/wal-ingest';
+import { ingestRecord } from '../wal/ingest-record.ts';
 import { decodeTail } from './decode-tail.ts';
 import type { Tail } from './load-tail.ts';
 
@@ -58,21 +57,5 @@ export async function ingestTail(storage: Storage, request: IngestTailRequest): 
     return { end, prevRecordLsn, layers: [...buildDeltaLayers(timeline.writes, range)] };
   } finally {
     base.close();
-  }
-}
-
-async function ingestRecord(ingest: WalIngest, record: StreamedWalRecord): Promise<void> {
-  try {
-    await ingest.ingest(record);
-  } catch (error) {
-    if (!isIngestError(error)) throw error;
-    const where = formatLsn(record.start);
-    throw new TimelineError({
-      code: 'TIMELINE_WAL_INVALID',
-      operation: 'ingest WAL',
-      message: `the record at ${where} cannot be ingested: ${error.message}`,
-      context: { ...error.context, lsn: where },
-      cause: error,
-    });
   }
 }

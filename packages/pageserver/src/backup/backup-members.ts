@@ -1,26 +1,24 @@
 /** The members of `basebackup` and `fullbackup`, in the order of Neon's page server (basebackup.rs). */
 import type { TimelineReader } from '@neon-snapshot/neon-layer';
+import { type RelationFork, readTimelineContents, type TimelineContents } from '@neon-snapshot/neon-timeline';
 import {
   assertPostgresMajor,
   BLCKSZ,
-  crc32c,
   DEFAULT_TABLESPACE_OID,
   decodeControlFile,
+  encodeReplicationOrigins,
+  encodeTwoPhaseFile,
   formatLsn,
   formatRelationPath,
+  formatTwoPhasePath,
   GLOBAL_TABLESPACE_OID,
   type Lsn,
   RELMAP_SIZE,
   RELSEG_BLOCKS,
+  REPLICATION_ORIGINS_PATH,
   type RelTag,
 } from '@neon-snapshot/postgres';
 import { PageServerError } from '../page-server-error.ts';
-import {
-  type BackupContents,
-  type BackupDatabase,
-  type BackupFork,
-  readBackupContents,
-} from './backup-contents.ts';
 import { type BackupMember, directory, file, fixedMembers, textFile, versionText } from './fixed-files.ts';
 import { PageCursor } from './page-cursor.ts';
 import { slruMembers } from './slru-members.ts';
@@ -39,19 +37,17 @@ export interface BackupOptions {
 
 const INIT_FORK = 3;
 const MAIN_FORK = 0;
-const REPLICATION_ORIGINS_FILE = 'pg_logical/replorigin_checkpoint';
-/** `REPLICATION_STATE_MAGIC` of origin.c. */
-const REPLICATION_STATE_MAGIC = 0x1257dade;
 const STATISTICS_FILE = 'pg_stat/pgstat.stat';
 const SLOT_DIRECTORY = 'pg_replslot/';
 /** `restart_lsn` in the state file of a slot. */
 const SLOT_RESTART_LSN_OFFSET = 96;
-const FULL_XIDS_SINCE_MAJOR = 17;
+
+type Database = TimelineContents['databases'][number];
 
 export async function* backupMembers(options: BackupOptions): AsyncGenerator<BackupMember, void, void> {
   const { reader, kind } = options;
   const major = reader.source.index.metadata.postgresMajor;
-  const contents = await readBackupContents(reader, options);
+  const contents = await readTimelineContents(reader, options);
   const prevLsn = options.prevLsn === 'none' ? undefined : options.prevLsn;
   const walOptions: WalStartOptions = { ...contents, major, lsn: reader.lsn, prevLsn };
   yield* fixedMembers(major, kind === 'full' ? 'stock' : 'compute');
@@ -59,8 +55,9 @@ export async function* backupMembers(options: BackupOptions): AsyncGenerator<Bac
   yield* databaseMembers(contents, { ...options, major });
   yield* auxMembers(contents, { replica: options.replica ?? false, clean: isCleanShutdown(walOptions) });
   for (const { xid, state } of contents.preparedTransactions)
-    yield file(`pg_twophase/${twoPhaseName(xid, major)}`, withCrc(state));
-  if (contents.replicationOrigins.length > 0) yield replicationOrigins(contents.replicationOrigins);
+    yield file(formatTwoPhasePath(xid, major), encodeTwoPhaseFile(state));
+  const { replicationOrigins: origins } = contents;
+  if (origins.length > 0) yield file(REPLICATION_ORIGINS_PATH, encodeReplicationOrigins(origins));
   const signal = `PREV LSN: ${signalText(options.prevLsn)}`;
   yield* [textFile('neon.signal', signal), textFile('zenith.signal', signal)];
   const walStart = kind === 'full' ? stockWalStart(walOptions) : computeWalStart(walOptions);
@@ -74,7 +71,7 @@ function signalText(prevLsn: BackupOptions['prevLsn']): string {
 }
 
 async function* databaseMembers(
-  contents: BackupContents,
+  contents: TimelineContents,
   options: BackupOptions & { readonly major: number },
 ): AsyncGenerator<BackupMember, void, void> {
   const { reader, kind, signal } = options;
@@ -98,11 +95,11 @@ async function* databaseMembers(
 /** A file and the fork that its pages come from. */
 interface ForkFile {
   readonly tag: RelTag;
-  readonly source: BackupFork;
+  readonly source: RelationFork;
 }
 
 /** The init fork of an unlogged relation stands in for its main fork too: that empties it. */
-function forksToSend({ forks }: BackupDatabase, kind: BackupOptions['kind']): ForkFile[] {
+function forksToSend({ forks }: Database, kind: BackupOptions['kind']): ForkFile[] {
   const unlogged = new Set(forks.flatMap(({ tag }) => (tag.forkNum === INIT_FORK ? [tag.relNode] : [])));
   return forks.flatMap((source): ForkFile[] => {
     const { tag } = source;
@@ -116,10 +113,7 @@ function forksToSend({ forks }: BackupDatabase, kind: BackupOptions['kind']): Fo
   });
 }
 
-function* databaseHead(
-  { spcNode, dbNode, relationMap }: BackupDatabase,
-  major: number,
-): Generator<BackupMember> {
+function* databaseHead({ spcNode, dbNode, relationMap }: Database, major: number): Generator<BackupMember> {
   const isGlobal = spcNode === GLOBAL_TABLESPACE_OID;
   const folder = isGlobal ? 'global' : `base/${dbNode}`;
   if (!isGlobal) yield directory(folder);
@@ -144,13 +138,13 @@ function* forkMembers(tag: RelTag, blockCount: number, cursor: PageCursor): Gene
 }
 
 function* auxMembers(
-  { auxFiles }: BackupContents,
+  { auxFiles }: TimelineContents,
   options: { readonly replica: boolean; readonly clean: boolean },
 ): Generator<BackupMember> {
   let restartLsn: bigint | undefined;
   for (const { path, content } of auxFiles) {
     const isSlot = path.startsWith(SLOT_DIRECTORY);
-    if (path === REPLICATION_ORIGINS_FILE || (isSlot && options.replica)) continue;
+    if (path === REPLICATION_ORIGINS_PATH || (isSlot && options.replica)) continue;
     if (path === STATISTICS_FILE && !options.clean) continue;
     if (isSlot && content.length >= SLOT_RESTART_LSN_OFFSET + 8) {
       const lsn = new DataView(content.buffer, content.byteOffset).getBigUint64(
@@ -167,33 +161,7 @@ function* auxMembers(
   yield file('restart.lsn', bytes);
 }
 
-function twoPhaseName(xid: bigint, major: number): string {
-  return xid
-    .toString(16)
-    .toUpperCase()
-    .padStart(major >= FULL_XIDS_SINCE_MAJOR ? 16 : 8, '0');
-}
-
-/** u32 magic, per origin (u16 id, 6 zero bytes, u64 remote LSN), u32 CRC-32C; little-endian (origin.c). */
-function replicationOrigins(origins: BackupContents['replicationOrigins']): BackupMember {
-  const bytes = new Uint8Array(4 + 16 * origins.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, REPLICATION_STATE_MAGIC, true);
-  for (const [index, { originId, remoteLsn }] of origins.entries()) {
-    view.setUint16(4 + 16 * index, originId, true);
-    view.setBigUint64(4 + 16 * index + 8, remoteLsn, true);
-  }
-  return file(REPLICATION_ORIGINS_FILE, withCrc(bytes));
-}
-
-function withCrc(bytes: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(bytes.length + 4);
-  whole.set(bytes);
-  new DataView(whole.buffer).setUint32(bytes.length, crc32c(bytes), true);
-  return whole;
-}
-
-function assertTablespace({ spcNode, dbNode }: BackupDatabase): void {
+function assertTablespace({ spcNode, dbNode }: Database): void {
   if (spcNode === DEFAULT_TABLESPACE_OID || spcNode === GLOBAL_TABLESPACE_OID) return;
   throw new PageServerError({
     code: 'PAGESERVER_INVALID_STATE',

@@ -1,7 +1,7 @@
 import { keyToHex, relBlockKey, type TimelineReader } from '@neon-snapshot/neon-layer';
+import type { RelationFork } from '@neon-snapshot/neon-timeline';
 import { BLCKSZ, pageChecksum } from '@neon-snapshot/postgres';
 import { PageServerError } from '../page-server-error.ts';
-import type { BackupFork } from './backup-contents.ts';
 
 /** Pages that are read at once: 8 MiB. */
 const GROUP_PAGES = 1024;
@@ -14,7 +14,7 @@ const UPPER_OFFSET = 14;
 export interface PageCursorOptions {
   readonly reader: TimelineReader;
   /** In key order, and taken in that order. */
-  readonly forks: readonly BackupFork[];
+  readonly forks: readonly RelationFork[];
   /** Give every page a checksum that is right. Neon stores them as they were when the page was logged last. */
   readonly checksums: boolean;
   readonly signal?: AbortSignal | undefined;

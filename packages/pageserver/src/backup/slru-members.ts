@@ -1,12 +1,12 @@
 import { slruBlockKey, type TimelineReader } from '@neon-snapshot/neon-layer';
+import type { TimelineContents } from '@neon-snapshot/neon-timeline';
 import { BLCKSZ, formatSlruPath } from '@neon-snapshot/postgres';
 import { PageServerError } from '../page-server-error.ts';
-import type { BackupContents } from './backup-contents.ts';
 import { type BackupMember, file } from './fixed-files.ts';
 
 /** Segments of the commit log and of multixacts: at most 256 KiB each. */
 export async function* slruMembers(
-  segments: BackupContents['slruSegments'],
+  segments: TimelineContents['slruSegments'],
   options: { readonly reader: TimelineReader; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<BackupMember, void, void> {
   for (const { slru, segno, blockCount } of segments) {

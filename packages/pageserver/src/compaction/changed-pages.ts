@@ -11,7 +11,7 @@ import {
 } from '@neon-snapshot/neon-layer';
 import { BLCKSZ, type Lsn, lsn } from '@neon-snapshot/postgres';
 import type { CallOptions } from '../timeline/timeline-types.ts';
-import { invalidState } from './keyspace.ts';
+import { invalidState } from './invalid-state.ts';
 
 export interface ChangedPagesOptions extends CallOptions {
   /** The LSN that the pages are of. */

@@ -14,7 +14,8 @@ import {
 } from '@neon-snapshot/neon-layer';
 import type { CallOptions } from '../timeline/timeline-types.ts';
 import { type ChangedPages, type StoredPage, storedPages } from './changed-pages.ts';
-import { invalidState, type LiveKeys } from './keyspace.ts';
+import { invalidState } from './invalid-state.ts';
+import type { LiveKeys } from './keyspace.ts';
 import { keyBehind } from './partition.ts';
 
 /** Values other than pages that are read at once. */

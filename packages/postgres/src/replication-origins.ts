@@ -2,8 +2,9 @@
  * `pg_logical/replorigin_checkpoint` (origin.c): u32 magic, then per origin u16 id, 6 bytes of padding and u64 remote LSN, then
  * the CRC-32C of everything before; little endian.
  */
-import { FormatError } from '@neon-snapshot/format-core';
-import { crc32c, type Lsn, lsn } from '@neon-snapshot/postgres';
+import { crc32c } from './crc32c.ts';
+import { type Lsn, lsn } from './lsn.ts';
+import { PostgresFormatError } from './postgres-format-error.ts';
 
 /** `REPLICATION_STATE_MAGIC` of origin.c. */
 const MAGIC = 0x1257dade;
@@ -33,21 +34,21 @@ export function encodeReplicationOrigins(origins: readonly ReplicationOrigin[]):
   return bytes;
 }
 
-/** Throws `FORMAT_INVALID` for a wrong length or magic and `FORMAT_CHECKSUM` for a wrong CRC. */
+/** Throws `POSTGRES_INVALID` for a wrong length or magic and `POSTGRES_CHECKSUM` for a wrong CRC. */
 export function decodeReplicationOrigins(bytes: Uint8Array): readonly ReplicationOrigin[] {
   const count = (bytes.length - HEADER_BYTES - CRC_BYTES) / ENTRY_BYTES;
   if (!Number.isInteger(count) || count < 0 || count > ENTRIES_MAX) {
-    throw invalid('FORMAT_INVALID', `has ${bytes.length} bytes, which is no whole number of origins`);
+    throw invalid('POSTGRES_INVALID', `has ${bytes.length} bytes, which is no whole number of origins`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const magic = view.getUint32(0, true);
   if (magic !== MAGIC)
-    throw invalid('FORMAT_INVALID', `has magic ${magic.toString(16)}, expected ${MAGIC.toString(16)}`);
+    throw invalid('POSTGRES_INVALID', `has magic ${magic.toString(16)}, expected ${MAGIC.toString(16)}`);
   const crcOffset = bytes.length - CRC_BYTES;
   const expected = crc32c(bytes.subarray(0, crcOffset));
   const found = view.getUint32(crcOffset, true);
   if (found !== expected) {
-    throw invalid('FORMAT_CHECKSUM', `has CRC ${found.toString(16)}, expected ${expected.toString(16)}`);
+    throw invalid('POSTGRES_CHECKSUM', `has CRC ${found.toString(16)}, expected ${expected.toString(16)}`);
   }
   return Array.from({ length: count }, (_, index) => ({
     id: view.getUint16(HEADER_BYTES + index * ENTRY_BYTES, true),
@@ -55,10 +56,10 @@ export function decodeReplicationOrigins(bytes: Uint8Array): readonly Replicatio
   }));
 }
 
-function invalid(code: 'FORMAT_INVALID' | 'FORMAT_CHECKSUM', what: string): FormatError {
-  return new FormatError({
+function invalid(code: 'POSTGRES_INVALID' | 'POSTGRES_CHECKSUM', what: string): PostgresFormatError {
+  return new PostgresFormatError({
     code,
-    operation: 'read replication origins',
+    operation: 'decode replication origins',
     message: `${REPLICATION_ORIGINS_PATH} ${what}`,
   });
 }

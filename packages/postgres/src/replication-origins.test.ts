@@ -1,6 +1,6 @@
-import { isFormatError } from '@neon-snapshot/format-core';
-import { lsn } from '@neon-snapshot/postgres';
 import { expect, test } from 'vitest';
+import { lsn } from './lsn.ts';
+import { isPostgresFormatError } from './postgres-format-error.ts';
 import { decodeReplicationOrigins, encodeReplicationOrigins } from './replication-origins.ts';
 
 /** One origin, id 7 at 0/14AEC08: computed by hand from origin.c's structures. */
@@ -33,6 +33,6 @@ function isRefused(bytes: Uint8Array): boolean {
     decodeReplicationOrigins(bytes);
     return false;
   } catch (error) {
-    return isFormatError(error);
+    return isPostgresFormatError(error);
   }
 }
