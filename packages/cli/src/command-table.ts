@@ -1,6 +1,7 @@
 import type { OptionDefinition, OptionTable } from './arguments.ts';
 import type { CommandDefinition } from './command.ts';
 import {
+  BACKUP_PLACE_OPTIONS,
   BACKUP_SOURCE_OPTIONS,
   CONCURRENCY,
   FORMAT_OPTION,
@@ -103,6 +104,7 @@ const VERIFY: OptionTable = {
   ...TIMELINE_OPTIONS,
   lsn: { type: 'string', describe: 'LSN at which pages are looked at [the end of the timeline]' },
   recover: RECOVER,
+  ...BACKUP_PLACE_OPTIONS,
   superuser: { type: 'string', describe: 'superuser of the cluster, for level restore [postgres]' },
   concurrency: CONCURRENCY,
   format_option: FORMAT_OPTION,
@@ -154,7 +156,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   {
     path: 'snapshot show',
     summary: 'show one snapshot: of storage_dest, or at snapshot_path',
-    options: { ...SNAPSHOT_OPTIONS, ...STORAGE_DEST, ...TIMELINE_OPTIONS },
+    options: { ...SNAPSHOT_OPTIONS, ...STORAGE_DEST, ...TIMELINE_OPTIONS, ...BACKUP_PLACE_OPTIONS },
     load: () => import('./commands/snapshot-show.ts'),
   },
   {
@@ -164,6 +166,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     examples: [
       'neon snapshot verify --level=pages',
       'neon snapshot verify --snapshot_path=/srv/restored --level=restore',
+      'neon snapshot verify --snapshot_path=postgresql://backup@db.example/ --level=pages',
     ],
     load: () => import('./commands/snapshot-verify.ts'),
   },

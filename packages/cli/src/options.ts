@@ -54,12 +54,8 @@ export const SNAPSHOT_OPTIONS: OptionTable = {
   },
 };
 
-/** Of a base backup as the source: one of a running server, or an incremental one. */
-export const BACKUP_SOURCE_OPTIONS: OptionTable = {
-  consistent: {
-    type: 'boolean',
-    describe: 'have Postgres apply the WAL of a base backup first, in a scratch copy',
-  },
+/** Of a base backup that is read: one of a running server, or an incremental one. */
+export const BACKUP_PLACE_OPTIONS: OptionTable = {
   parents: {
     type: 'list',
     describe: 'of an incremental backup: those that it goes on from, the full one first',
@@ -69,6 +65,15 @@ export const BACKUP_SOURCE_OPTIONS: OptionTable = {
     choices: ['fast', 'spread'],
     describe: 'how a running server gets to the start of its backup [fast]',
   },
+};
+
+/** The same as the source of a transfer. */
+export const BACKUP_SOURCE_OPTIONS: OptionTable = {
+  consistent: {
+    type: 'boolean',
+    describe: 'have Postgres apply the WAL of a base backup first, in a scratch copy',
+  },
+  ...BACKUP_PLACE_OPTIONS,
 };
 
 /** Which timeline of a bucket. */

@@ -3,14 +3,6 @@ import { PluginError, type Storage } from '@neon-snapshot/storage-core';
 import { CliError, usageError } from './cli-error.ts';
 import { formatNames, loadFormat, type Session } from './session.ts';
 
-/** `--snapshot_format`, else the one format that recognises what lies at the location. */
-export async function sourceFormat(session: Session, storage: Storage): Promise<FormatPlugin> {
-  const named = session.args.string('snapshot_format');
-  if (named !== undefined) return loadFormat(session, named);
-  const hint = 'check the path, or name the format with --snapshot_format';
-  return detectFormat(session, storage, { hint });
-}
-
 /** The one format that recognises what lies at the location; `hint` is what to do where none or several do. */
 export async function detectFormat(
   session: Session,

@@ -35,6 +35,8 @@ export interface TransferSource extends TransferSide {
 /** Where a transfer writes. */
 export interface TransferTarget extends TransferSide {
   readonly storage: Storage;
+  /** Options that depend on what is read. */
+  readonly fixedFor?: (source: SnapshotInfo) => FormatOptions;
 }
 
 export interface TransferOutcome {
@@ -60,7 +62,6 @@ export async function transferSnapshot(
     signal: session.signal,
     concurrency: concurrencyOf(args),
   };
-  const writeOptions = formatOptions(writeSide);
   const pagesVerifiedDownstream = to.format.capability.verifiesPages === true;
   await using opened = await openSource(from, {
     ...shared,
@@ -80,7 +81,7 @@ export async function transferSnapshot(
   const writer = await to.format.openWriter({
     ...shared,
     storage: to.storage,
-    options: writeOptions,
+    options: { ...formatOptions(writeSide), ...to.fixedFor?.(reader.info) },
     services: formatServices(session, to.role),
     source: describeSource(reader, from.format.name),
   });

@@ -37,6 +37,8 @@ export interface ReadFactsOptions {
   readonly storage: Storage;
   readonly set: BackupSet;
   readonly signal?: AbortSignal | undefined;
+  /** Don't be content with a page of WAL, which says less. */
+  readonly needsControlFile?: boolean | undefined;
 }
 
 /**
@@ -73,12 +75,15 @@ export async function readFacts(options: ReadFactsOptions): Promise<BackupFacts>
 }
 
 async function readClusterFacts(
-  { set, storage, signal }: ReadFactsOptions,
+  { set, storage, signal, needsControlFile = false }: ReadFactsOptions,
   base: TarPlace,
 ): Promise<ClusterFacts> {
   const atTail = await findControlFile(base);
   if (atTail !== undefined) return factsOfControl(atTail, storage);
-  const wal = set.wal === undefined ? undefined : await readWalFacts({ storage, tar: set.wal, signal });
+  const wal =
+    set.wal === undefined || needsControlFile
+      ? undefined
+      : await readWalFacts({ storage, tar: set.wal, signal });
   if (wal !== undefined) {
     return {
       ...wal,

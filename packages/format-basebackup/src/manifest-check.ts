@@ -23,17 +23,45 @@ export interface FileChecks {
   assertBytes(path: string, bytes: Uint8Array): void;
 }
 
+/** A difference between a backup and its manifest. `what` is said of the manifest; `FILE_TWICE` of the backup. */
+export interface ManifestFault {
+  readonly code: 'FILE_MISSING' | 'FILE_SIZE' | 'FILE_CHECKSUM' | 'FILE_EXTRA' | 'FILE_TWICE';
+  readonly path: string;
+  readonly what: string;
+}
+
+const CODE_OF = {
+  FILE_MISSING: 'FORMAT_TRUNCATED',
+  FILE_SIZE: 'FORMAT_CHECKSUM',
+  FILE_CHECKSUM: 'FORMAT_CHECKSUM',
+  FILE_EXTRA: 'FORMAT_INVALID',
+  FILE_TWICE: 'FORMAT_INVALID',
+} as const;
+
+export interface ManifestCheckOptions {
+  readonly url: string;
+  /** Takes differences, to go on behind them; where it is absent the first one is thrown. */
+  readonly onFault?: ((fault: ManifestFault) => void) | undefined;
+}
+
 /** Holds the files of a backup against its manifest as they pass, and each path against coming twice. */
 export class ManifestCheck implements FileChecks {
   readonly #listed: Map<string, ManifestFile> | undefined;
   readonly #seen = new Set<string>();
   readonly #url: string;
+  readonly #onFault: (fault: ManifestFault) => void;
 
-  constructor(manifest: BackupManifest | undefined, options: { readonly url: string }) {
+  constructor(manifest: BackupManifest | undefined, options: ManifestCheckOptions) {
     this.#url = options.url;
+    this.#onFault =
+      options.onFault ??
+      ((fault) => {
+        throw this.#error(fault);
+      });
     if (manifest === undefined) return;
     this.#listed = new Map(manifest.files.map((file) => [file.path, file]));
-    if (this.#listed.size < manifest.files.length) throw this.#error('FORMAT_INVALID', 'lists a file twice');
+    if (this.#listed.size === manifest.files.length) return;
+    this.#onFault({ code: 'FILE_TWICE', path: MANIFEST_NAME, what: 'lists a file twice' });
   }
 
   checked(
@@ -64,32 +92,27 @@ export class ManifestCheck implements FileChecks {
   finish(): void {
     for (const path of this.#listed?.keys() ?? []) {
       if (this.#seen.has(path) || NOT_COMPARED.has(path)) continue;
-      throw this.#error('FORMAT_TRUNCATED', `lists ${path}, which is in no tar`, path);
+      this.#onFault({ code: 'FILE_MISSING', path, what: `lists ${path}, which is in no tar` });
     }
   }
 
   #claim(path: string, sizeBytes: number): ManifestFile | undefined {
     if (this.#seen.has(path)) {
-      throw new FormatError({
-        code: 'FORMAT_INVALID',
-        operation: 'read backup',
-        message: `${this.#url} has ${path} twice, in one tar or in two`,
-        context: { path },
-      });
+      this.#onFault({ code: 'FILE_TWICE', path, what: `has ${path} twice, in one tar or in two` });
+      return undefined;
     }
     this.#seen.add(path);
     if (this.#listed === undefined || NOT_COMPARED.has(path)) return undefined;
     const listed = this.#listed.get(path);
     if (listed === undefined) {
       if (path.startsWith(`${WAL_DIRECTORY}/`)) return undefined;
-      throw this.#error('FORMAT_INVALID', `does not list ${path}, which is in a tar`, path);
+      this.#onFault({ code: 'FILE_EXTRA', path, what: `does not list ${path}, which is in a tar` });
+      return undefined;
     }
     if (listed.size !== sizeBytes) {
-      throw this.#error(
-        'FORMAT_CHECKSUM',
-        `says ${listed.size} bytes for ${path}, the tar has ${sizeBytes}`,
-        path,
-      );
+      const what = `says ${listed.size} bytes for ${path}, the tar has ${sizeBytes}`;
+      this.#onFault({ code: 'FILE_SIZE', path, what });
+      return undefined;
     }
     return listed;
   }
@@ -115,22 +138,19 @@ export class ManifestCheck implements FileChecks {
   ): void {
     const { found, checksum } = sums;
     if (found === checksum.hex) return;
-    throw this.#error(
-      'FORMAT_CHECKSUM',
-      `says ${checksum.algorithm} ${checksum.hex} for ${path}, the tar has ${found}`,
-      path,
-    );
+    const what = `says ${checksum.algorithm} ${checksum.hex} for ${path}, the tar has ${found}`;
+    this.#onFault({ code: 'FILE_CHECKSUM', path, what });
   }
 
-  #error(
-    code: 'FORMAT_INVALID' | 'FORMAT_TRUNCATED' | 'FORMAT_CHECKSUM',
-    what: string,
-    path?: string,
-  ): FormatError {
+  #error({ code, path, what }: ManifestFault): FormatError {
+    const message =
+      code === 'FILE_TWICE' && path !== MANIFEST_NAME
+        ? `${this.#url} ${what}`
+        : `${MANIFEST_NAME} of ${this.#url} ${what}; the backup is incomplete or damaged`;
     return new FormatError({
-      code,
+      code: CODE_OF[code],
       operation: 'compare with manifest',
-      message: `${MANIFEST_NAME} of ${this.#url} ${what}; the backup is incomplete or damaged`,
+      message,
       context: { path },
     });
   }

@@ -4,6 +4,7 @@ import { detect } from './detect.ts';
 import { openLiveReader } from './live/open-live-reader.ts';
 import { LIVE_OPTIONS, READ_OPTIONS, WRITE_OPTIONS } from './options.ts';
 import { openReader } from './reader.ts';
+import { verify } from './verify.ts';
 import { openWriter } from './writer.ts';
 
 /** The format `basebackup`: what `pg_basebackup -Ft` writes, in any storage. */
@@ -24,5 +25,6 @@ export const plugin: FormatPlugin = {
   detect,
   openLiveReader,
   openReader,
+  verify,
   openWriter,
 };

@@ -22,7 +22,7 @@ import { ClusterRemains, clusterEntries } from './cluster-entries.ts';
 import { type Combination, openCombination } from './incremental/combination.ts';
 import { wholeLabel } from './incremental/whole-label.ts';
 import { BACKUP_LABEL_PATH, CONTROL_FILE_PATH, MANIFEST_NAME } from './layout.ts';
-import { ManifestCheck } from './manifest-check.ts';
+import { ManifestCheck, type ManifestFault } from './manifest-check.ts';
 import { READ_OPTIONS } from './options.ts';
 import { readMembers } from './tar-members.ts';
 import { UnloggedRelations } from './unlogged.ts';
@@ -36,11 +36,29 @@ export async function openReader(context: ReadContext): Promise<SnapshotReader> 
   if (set.manifest === undefined) {
     context.services.warn(`${storage.url} has no ${MANIFEST_NAME}: nothing there can be checked against it`);
   }
-  const facts = await readFacts({ storage, set, signal });
+  return openFound(context, set);
+}
+
+export interface OpenFoundOptions {
+  /** Takes differences from the manifest, to go on behind them. */
+  readonly onFault?: (fault: ManifestFault) => void;
+  /** Have `info.dataChecksums` right in any case; costs a reading of base.tar where pg_control is not found at once. */
+  readonly needsControlFile?: boolean;
+}
+
+/** The same for a backup whose objects are known. */
+export async function openFound(
+  context: ReadContext,
+  set: BackupSet,
+  options: OpenFoundOptions = {},
+): Promise<SnapshotReader> {
+  const { storage, signal } = context;
+  const { onFault, needsControlFile } = options;
+  const facts = await readFacts({ storage, set, signal, needsControlFile });
   const { systemIdentifier } = facts.info;
   const label = facts.head.label?.decoded;
   const combination = await openCombination(context, { label, systemIdentifier });
-  return new BackupReader({ context, set, facts, combination });
+  return new BackupReader({ context, set, facts, combination, onFault });
 }
 
 interface BackupReaderOptions {
@@ -48,6 +66,7 @@ interface BackupReaderOptions {
   readonly set: BackupSet;
   readonly facts: BackupFacts;
   readonly combination: Combination | undefined;
+  readonly onFault: ((fault: ManifestFault) => void) | undefined;
 }
 
 /** Tars are read from their start to their end, each once; there is no plan. */
@@ -61,8 +80,9 @@ class BackupReader implements SnapshotReader {
   constructor(options: BackupReaderOptions) {
     this.info = infoOf(options);
     this.#options = options;
-    const { manifest } = options.set;
-    this.#check = new ManifestCheck(manifest, { url: options.context.storage.url });
+    const { set, context, onFault } = options;
+    const { manifest } = set;
+    this.#check = new ManifestCheck(manifest, { url: context.storage.url, onFault });
     this.#unlogged = new UnloggedRelations(manifest?.files.map(({ path }) => path) ?? []);
   }
 

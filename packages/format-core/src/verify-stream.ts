@@ -6,7 +6,7 @@ import { PageCheck } from './page-check.ts';
 import { pageRuns } from './page-runs.ts';
 import type { ProgressListener } from './progress.ts';
 import { releaseChunk } from './release-chunk.ts';
-import type { FileEntry } from './snapshot.ts';
+import type { FileEntry, SnapshotInfo } from './snapshot.ts';
 import type { VerifyCollector } from './verification.ts';
 
 export interface VerifyStreamOptions {
@@ -49,7 +49,7 @@ export async function verifyStream(reader: SnapshotReader, options: VerifyStream
     for (const partition of reader.partitions(1)) {
       for await (const entry of checkedPartition(partition, observer, signal).entries) {
         if (entry.kind !== 'file') continue;
-        if (options.checkPages) await checkFile(entry, { pages, hasChecksums: reader.info.dataChecksums });
+        if (options.checkPages) await checkFile(entry, { pages, info: reader.info });
         else await drain(entry);
       }
     }
@@ -71,16 +71,18 @@ async function drain({ body }: Pick<FileEntry, 'body'>): Promise<void> {
 
 async function checkFile(
   { path, body }: FileEntry,
-  { pages, hasChecksums }: { readonly pages: PageCheck; readonly hasChecksums: boolean },
+  { pages, info }: { readonly pages: PageCheck; readonly info: SnapshotInfo },
 ): Promise<void> {
   const relation = parseRelationPath(path);
   if (relation === undefined) {
     await drain({ body });
     return;
   }
+  const { dataChecksums: hasChecksums, consistency } = info;
+  const inFluxFrom = consistency.kind === 'needs-wal' ? consistency.fromLsn : undefined;
   let firstBlock = relation.segno * RELSEG_BLOCKS;
   for await (const run of pageRuns(body, { pageCountMax: PAGES_AT_ONCE, path })) {
-    pages.check({ pages: run, firstBlock, path, hasChecksums });
+    pages.check({ pages: run, firstBlock, path, hasChecksums, inFluxFrom });
     firstBlock += run.length / BLCKSZ;
   }
 }

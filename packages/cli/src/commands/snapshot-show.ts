@@ -3,12 +3,11 @@ import { formatLsn } from '@neon-snapshot/postgres';
 import { formatBytes } from '../output/units.ts';
 import type { CommandResult, JsonValue } from '../output/writer.ts';
 import { loadNeonFormat, STORAGE_DEST_FORMAT } from '../plugins.ts';
-import { formatServices } from '../services.ts';
-import { concurrencyOf, type Session } from '../session.ts';
-import { openSnapshotPlace, placeOptions, type SnapshotPlace } from '../snapshot-place.ts';
+import type { Session } from '../session.ts';
+import { openPlace, openSnapshotPlace, placeUrl, type SnapshotPlace } from '../snapshot-place.ts';
 import { timelineData } from '../timeline-facts.ts';
 
-/** `neon snapshot show`: one snapshot of any format at `--snapshot_path`, or the newest one of a timeline. */
+/** `neon snapshot show`: one snapshot of any format at `--snapshot_path`, what a running server would give, or the newest one of a timeline. */
 export async function run(session: Session): Promise<CommandResult> {
   await using place = await openSnapshotPlace(session);
   return await show(session, place);
@@ -18,14 +17,14 @@ async function show(session: Session, place: SnapshotPlace): Promise<CommandResu
   const info = await readInfo(session, place);
   const timelines = await timelinesOf(session, place);
   const facts = {
-    url: place.storage.url,
+    url: placeUrl(place),
     snapshotFormat: place.format.name,
     ...(info === undefined ? {} : infoData(info)),
   };
   return {
     command: 'snapshot show',
     lines: [
-      `snapshot     ${place.storage.url} (${place.format.name})`,
+      `snapshot     ${placeUrl(place)} (${place.format.name})`,
       ...(info === undefined
         ? ['facts of the cluster need WAL to be applied, which this version cannot do']
         : infoLines(info)),
@@ -37,13 +36,7 @@ async function show(session: Session, place: SnapshotPlace): Promise<CommandResu
 
 async function readInfo(session: Session, place: SnapshotPlace): Promise<SnapshotInfo | undefined> {
   try {
-    await using reader = await place.format.openReader({
-      storage: place.storage,
-      options: placeOptions(session, place),
-      services: formatServices(session, place.role),
-      signal: session.signal,
-      concurrency: concurrencyOf(session.args),
-    });
+    await using reader = await openPlace(session, place);
     return reader.info;
   } catch (error) {
     if (isFormatError(error, 'FORMAT_NEEDS_REDO')) return undefined;
@@ -56,9 +49,9 @@ async function timelinesOf(
   session: Session,
   place: SnapshotPlace,
 ): Promise<readonly { readonly [key: string]: JsonValue }[]> {
-  if (place.format.name !== STORAGE_DEST_FORMAT) return [];
+  if (place.format.name !== STORAGE_DEST_FORMAT || !('storage' in place.place)) return [];
   const { listTimelines } = await loadNeonFormat();
-  const all = await listTimelines(place.storage, { tenantId: place.tenantId, signal: session.signal });
+  const all = await listTimelines(place.place.storage, { tenantId: place.tenantId, signal: session.signal });
   return all
     .filter((timeline) => timeline.index !== undefined)
     .filter((timeline) => place.timelineId === undefined || timeline.timelineId === place.timelineId)

@@ -12,13 +12,20 @@ import type { CommandResult, JsonValue } from '../output/writer.ts';
 import { STORAGE_DEST_FORMAT } from '../plugins.ts';
 import { formatServices } from '../services.ts';
 import { concurrencyOf, type Session } from '../session.ts';
-import { openSnapshotPlace, placeOptions, placeSide, type SnapshotPlace } from '../snapshot-place.ts';
+import {
+  openPlace,
+  openSnapshotPlace,
+  placeOptions,
+  placeSide,
+  placeUrl,
+  type SnapshotPlace,
+} from '../snapshot-place.ts';
 import { checkRestore, type RestoreFacts } from '../verify/restore-check.ts';
 
 /** `neon snapshot verify`: is everything there, does it decode, is every page one, does Postgres start on it? */
 export async function run(session: Session): Promise<CommandResult> {
   await using place = await openSnapshotPlace(session);
-  assertFlagsAreUsed(session.args, [{ ...placeSide(session, place), direction: 'read' }]);
+  assertFlagsAreUsed(session.args, [placeSide(session, place)]);
   const level = session.args.string('level') ?? 'meta';
   assertRedoIsCompared(session, place, level);
   const collector = new VerifyCollector();
@@ -41,22 +48,23 @@ function assertRedoIsCompared(session: Session, { format }: SnapshotPlace, level
     );
 }
 
-async function verify(session: Session, place: SnapshotPlace, level: VerifyLevel): Promise<VerifyReport> {
-  const { format, storage, role } = place;
+async function verify(session: Session, of: SnapshotPlace, level: VerifyLevel): Promise<VerifyReport> {
+  const { format, place, role } = of;
   const { onProgress, signal } = session;
-  const context = {
-    storage,
-    level,
-    options: placeOptions(session, place),
-    services: formatServices(session, role),
-    onProgress,
-    signal,
-    concurrency: concurrencyOf(session.args),
-    comparesRedo: session.args.string('redo') === 'stock',
-  };
-  if (format.verify !== undefined) return format.verify(context);
+  if ('storage' in place && format.verify !== undefined) {
+    return format.verify({
+      storage: place.storage,
+      level,
+      options: placeOptions(session, of),
+      services: formatServices(session, role),
+      onProgress,
+      signal,
+      concurrency: concurrencyOf(session.args),
+      comparesRedo: session.args.string('redo') === 'stock',
+    });
+  }
   const collector = new VerifyCollector();
-  await using reader = await format.openReader({ ...context, pagesVerifiedDownstream: true });
+  await using reader = await openPlace(session, of);
   if (level !== 'meta')
     await verifyStream(reader, { collector, checkPages: level === 'pages', onProgress, signal });
   return collector.report();
@@ -78,7 +86,7 @@ function describe(outcome: {
   readonly restored: RestoreFacts | undefined;
 }): CommandResult {
   const { place, level, report, restored } = outcome;
-  const { url } = place.storage;
+  const url = placeUrl(place);
   const { findings, errorCount, warningCount, counts } = report;
   const unlisted = errorCount + warningCount - findings.length;
   const looked = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
@@ -87,7 +95,7 @@ function describe(outcome: {
     lines: [
       ...findings.map(findingLine),
       ...(unlisted > 0 ? [`… ${unlisted} more`] : []),
-      `${url} (${place.format.name}), level ${level}: ${looked.join(', ')}`,
+      `${url} (${place.format.name}), level ${level}${looked.length === 0 ? '' : `: ${looked.join(', ')}`}`,
       ...(restored === undefined ? [] : restoredLines(restored)),
       errorCount === 0
         ? `nothing is wrong${warningCount === 0 ? '' : `, ${counted(warningCount, 'warning')}`}`
@@ -116,12 +124,16 @@ function findingLine({ severity, code, message }: VerifyFinding): string {
   return `${severity} ${code}: ${message}`;
 }
 
-function restoredLines({ postgresVersion, heaps, btrees, databases }: RestoreFacts): string[] {
+function restoredLines(facts: RestoreFacts): string[] {
+  const { postgresVersion, heaps, btrees, gins, preparedTransactions, databases } = facts;
   const list = (Array.isArray(databases) ? databases : []) as readonly {
     readonly [key: string]: JsonValue;
   }[];
   return [
-    `Postgres ${String(postgresVersion)} started on it; amcheck looked at ${String(heaps)} tables and ${String(btrees)} B-trees`,
+    `Postgres ${String(postgresVersion)} started on it; amcheck looked at ${String(heaps)} tables, ${String(btrees)} B-trees and ${String(gins)} GIN indexes`,
+    ...(preparedTransactions === 0
+      ? []
+      : [`prepared transactions, rolled back there first: ${String(preparedTransactions)}`]),
     ...list.map(
       ({ name, tables, rows }) => `database ${String(name)}: ${String(tables)} tables, ${String(rows)} rows`,
     ),

@@ -5,7 +5,7 @@ import { usageError } from '../cli-error.ts';
 import type { CommandResult, JsonValue } from '../output/writer.ts';
 import { loadNeonFormat } from '../plugins.ts';
 import type { Session } from '../session.ts';
-import { openSnapshotPlace, placeOptions } from '../snapshot-place.ts';
+import { openSnapshotPlace, placeOptions, storageOf } from '../snapshot-place.ts';
 import { RecordDescriber } from '../wal/record-facts.ts';
 import { parseRelationName, relationName } from './relation-name.ts';
 
@@ -22,7 +22,7 @@ export async function inspectPageHistory(session: Session): Promise<CommandResul
   const blockNumber = blockOf(session);
   await using place = await openSnapshotPlace(session);
   const { readPageHistory } = await loadNeonFormat();
-  const history = await readPageHistory(place.storage, {
+  const history = await readPageHistory(storageOf(place), {
     options: placeOptions(session, place),
     tag,
     blockNumber,

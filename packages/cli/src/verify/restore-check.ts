@@ -6,9 +6,8 @@ import type { PostgresServer } from '@neon-snapshot/postgres-process';
 import { EXIT_CODE, exitCodeOf } from '../exit-code.ts';
 import type { JsonValue } from '../output/writer.ts';
 import { DATA_DIRECTORY_FORMAT } from '../plugins.ts';
-import { formatServices } from '../services.ts';
-import { concurrencyOf, loadFormat, openLocation, type Session } from '../session.ts';
-import { placeOptions, placeSide, type SnapshotPlace } from '../snapshot-place.ts';
+import { loadFormat, openLocation, type Session } from '../session.ts';
+import { placeSide, placeUrl, type SnapshotPlace } from '../snapshot-place.ts';
 import { transferSnapshot } from '../transfer.ts';
 
 /** What a restored cluster told about itself. */
@@ -60,44 +59,33 @@ async function exportTo(
   scratch: { readonly parent: string; readonly dataDirectory: string },
 ): Promise<SnapshotInfo> {
   const format = await loadFormat(session, DATA_DIRECTORY_FORMAT);
-  const mapping = await tablespaceMapping(session, place, scratch.parent);
   await using storage = await openLocation(session, scratch.dataDirectory, {
     role: 'snapshot',
     access: 'write',
   });
-  session.output.note(`exporting ${place.storage.url} to a scratch directory`);
+  session.output.note(`exporting ${placeUrl(place)} to a scratch directory`);
   const { info } = await transferSnapshot(
     session,
-    { ...placeSide(session, place), place: { storage: place.storage }, role: place.role },
+    { ...placeSide(session, place), place: place.place, role: place.role },
     {
       format,
       storage,
       role: 'snapshot',
       isSnapshotPath: false,
-      ...(mapping.length === 0 ? {} : { fixed: { tablespace_mapping: mapping } }),
+      fixedFor: (source) => ({ tablespace_mapping: tablespaceMapping(source, scratch.parent) }),
     },
   );
   return info;
 }
 
 /** Tablespaces go below the scratch directory too, never to where they were. */
-async function tablespaceMapping(
-  session: Session,
-  place: SnapshotPlace,
-  parent: string,
-): Promise<readonly string[]> {
-  await using reader = await place.format.openReader({
-    storage: place.storage,
-    options: placeOptions(session, place),
-    services: formatServices(session, place.role),
-    signal: session.signal,
-    concurrency: concurrencyOf(session.args),
-  });
-  return reader.info.tablespaces
+function tablespaceMapping({ tablespaces }: SnapshotInfo, parent: string): string[] | undefined {
+  const mapping = tablespaces
     .filter(({ location }) => path.isAbsolute(location))
     .map(
       ({ oid, location }) => `${location.replaceAll('=', '\\=')}=${path.join(parent, `tablespace-${oid}`)}`,
     );
+  return mapping.length === 0 ? undefined : mapping;
 }
 
 async function checkServer(
@@ -116,12 +104,24 @@ async function checkServer(
     ...(superuser === undefined ? {} : { superuser }),
     signal,
   });
+  const preparedTransactions = await rollBackPrepared(server, signal);
   const amcheck = await runAmchecks(session, server, of.collector);
   return {
     postgresVersion: installation.version,
+    preparedTransactions,
     ...amcheck,
     databases: await countRows(session, server, of.collector),
   };
+}
+
+/** They hold locks that amcheck would wait for, and nobody will end them in a throwaway server. Returns how many there were. */
+async function rollBackPrepared(server: PostgresServer, signal: AbortSignal): Promise<number> {
+  const rows = await server.query('SELECT gid, database FROM pg_prepared_xacts');
+  for (const { gid, database } of rows) {
+    await using connection = await server.connect({ ...(database ? { database } : {}), signal });
+    await connection.query(`ROLLBACK PREPARED '${(gid ?? '').replaceAll("'", "''")}'`);
+  }
+  return rows.length;
 }
 
 async function runAmchecks(session: Session, server: PostgresServer, collector: VerifyCollector) {
