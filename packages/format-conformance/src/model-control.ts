@@ -1,14 +1,10 @@
 import {
-  BLCKSZ,
   buildShutdownCheckpointSegment,
-  CLUSTER_STATE,
   type ControlFile,
-  catalogVersionOf,
-  controlVersionOf,
   lsn,
-  RELSEG_BLOCKS,
   type ShutdownCheckpoint,
-  ZERO_LSN,
+  stockCheckPoint,
+  stockControlFile,
 } from '@neon-snapshot/postgres';
 
 const SYSTEM_IDENTIFIER = 7_712_345_678_901_234_567n;
@@ -23,60 +19,15 @@ export function modelControlFile(of: {
   readonly dataChecksums: boolean;
   readonly walSegmentSizeBytes: number;
 }): ControlFile {
-  return {
+  const { major, dataChecksums, walSegmentSizeBytes } = of;
+  return stockControlFile({
+    major,
     systemIdentifier: SYSTEM_IDENTIFIER,
-    controlVersion: controlVersionOf(of.major),
-    catalogVersion: catalogVersionOf(of.major),
-    state: CLUSTER_STATE.inProduction,
-    time: TIME,
-    checkPoint: CHECKPOINT_LSN,
-    checkPointCopy: {
-      redo: CHECKPOINT_LSN,
-      thisTimeLineId: 1,
-      prevTimeLineId: 1,
-      fullPageWrites: true,
-      ...(of.major >= 17 ? { walLevel: 1 } : {}),
-      nextXid: 1024n,
-      nextOid: 24_576,
-      nextMulti: 1,
-      nextMultiOffset: 0,
-      oldestXid: 730,
-      oldestXidDb: 1,
-      oldestMulti: 1,
-      oldestMultiDb: 1,
-      time: TIME,
-      oldestCommitTsXid: 0,
-      newestCommitTsXid: 0,
-      oldestActiveXid: 0,
-    },
-    unloggedLsn: lsn(1000n),
-    minRecoveryPoint: ZERO_LSN,
-    minRecoveryPointTimeLineId: 0,
-    backupStartPoint: ZERO_LSN,
-    backupEndPoint: ZERO_LSN,
-    backupEndRequired: false,
-    walLevel: 1,
-    walLogHints: false,
-    maxConnections: 100,
-    maxWorkerProcesses: 8,
-    maxWalSenders: 10,
-    maxPreparedXacts: 0,
-    maxLocksPerXact: 64,
-    trackCommitTimestamp: false,
-    maxAlign: 8,
-    floatFormat: 1234567,
-    blockSizeBytes: BLCKSZ,
-    relationSegmentBlocks: RELSEG_BLOCKS,
-    walBlockSizeBytes: BLCKSZ,
-    walSegmentSizeBytes: of.walSegmentSizeBytes,
-    nameDataLen: 64,
-    indexMaxKeys: 32,
-    toastMaxChunkSize: 1996,
-    largeObjectBlockSize: 2048,
-    float8ByVal: true,
-    dataChecksumVersion: of.dataChecksums ? 1 : 0,
+    checkPointCopy: stockCheckPoint({ major, redo: CHECKPOINT_LSN, nextXid: 1024n, time: TIME }),
+    walSegmentSizeBytes,
+    dataChecksumVersion: dataChecksums ? 1 : 0,
     mockAuthenticationNonce: new Uint8Array(32).fill(9),
-  };
+  });
 }
 
 /** Its clean end. */

@@ -97,6 +97,7 @@ export {
   type SlruFile,
   type SlruKind,
 } from './slru-path.ts';
+export { stockCheckPoint, stockControlFile } from './stock-control-file.ts';
 export {
   decodeTablespaceMap,
   encodeTablespaceMap,

@@ -12,17 +12,13 @@ import {
 import { join } from 'node:path';
 import {
   BLCKSZ,
-  CLUSTER_STATE,
   type ControlFile,
-  catalogVersionOf,
-  controlVersionOf,
   DEFAULT_TABLESPACE_OID,
   encodeControlFile,
   type ForkNumber,
   formatRelationPath,
   RELSEG_BLOCKS,
-  WAL_PAGE_SIZE,
-  ZERO_LSN,
+  stockControlFile,
 } from '@neon-snapshot/postgres';
 import type { ServerUser } from '@neon-snapshot/postgres-process';
 import { type CompactWal, SYSTEM_IDENTIFIER, WAL_SEGMENT_SIZE } from './compact-wal.ts';
@@ -161,45 +157,14 @@ function forkPath({ spcNode, dbNode, relNode }: PageHome, forkNum: number, block
 
 /** In production, so that Postgres recovers from the crash that it then must have had. Checksums are off: we stamp them. */
 function scratchControlFile({ major, wal }: ScratchClusterOptions): ControlFile {
-  return {
+  return stockControlFile({
+    major,
     systemIdentifier: SYSTEM_IDENTIFIER,
-    controlVersion: controlVersionOf(major),
-    catalogVersion: catalogVersionOf(major),
-    state: CLUSTER_STATE.inProduction,
-    time: 0n,
     checkPoint: wal.checkPointLsn,
     checkPointCopy: wal.checkPoint,
-    unloggedLsn: ZERO_LSN,
-    minRecoveryPoint: ZERO_LSN,
-    minRecoveryPointTimeLineId: 0,
-    backupStartPoint: ZERO_LSN,
-    backupEndPoint: ZERO_LSN,
-    backupEndRequired: false,
-    walLevel: 1,
-    walLogHints: false,
     maxConnections: 5,
     maxWorkerProcesses: 0,
     maxWalSenders: 0,
-    maxPreparedXacts: 0,
-    maxLocksPerXact: 64,
-    trackCommitTimestamp: false,
-    ...BUILD_FACTS,
-  };
+    walSegmentSizeBytes: WAL_SEGMENT_SIZE,
+  });
 }
-
-/** What pg_control says about how Postgres was built; these are the values of every 64-bit build. */
-const BUILD_FACTS = {
-  maxAlign: 8,
-  floatFormat: 1234567,
-  blockSizeBytes: BLCKSZ,
-  relationSegmentBlocks: RELSEG_BLOCKS,
-  walBlockSizeBytes: WAL_PAGE_SIZE,
-  walSegmentSizeBytes: WAL_SEGMENT_SIZE,
-  nameDataLen: 64,
-  indexMaxKeys: 32,
-  toastMaxChunkSize: 1996,
-  largeObjectBlockSize: 2048,
-  float8ByVal: true,
-  dataChecksumVersion: 0,
-  mockAuthenticationNonce: new Uint8Array(32),
-} as const;

@@ -7,18 +7,16 @@ import {
 } from '@neon-snapshot/format-core';
 import {
   BLCKSZ,
-  type CheckPoint,
   CLUSTER_STATE,
   type ControlFile,
   catalogVersionOf,
-  controlVersionOf,
   createPageChecksums,
   encodeControlFile,
   lsn,
   parseRelationPath,
   RELMAP_SIZE,
-  RELSEG_BLOCKS,
-  ZERO_LSN,
+  stockCheckPoint,
+  stockControlFile,
 } from '@neon-snapshot/postgres';
 
 /** A made-up cluster: complete enough for the format, though no Postgres would start on it. */
@@ -125,61 +123,25 @@ function clusterFiles(major: 14 | 15 | 16 | 17): Record<string, Uint8Array> {
 }
 
 function makeControlFile(info: SnapshotInfo): ControlFile {
-  const checkPointCopy: CheckPoint = {
+  const { postgresMajor: major, timeLineId, walSegmentSizeBytes } = info;
+  const checkPointCopy = stockCheckPoint({
+    major,
     redo: PREVIOUS_LSN,
-    thisTimeLineId: info.timeLineId,
-    prevTimeLineId: info.timeLineId,
-    fullPageWrites: true,
-    ...(info.postgresMajor >= 17 ? { walLevel: 1 } : {}),
+    thisTimeLineId: timeLineId,
+    prevTimeLineId: timeLineId,
     nextXid: 0x1_0000_0400n,
-    nextOid: 24576,
-    nextMulti: 1,
-    nextMultiOffset: 0,
-    oldestXid: 730,
-    oldestXidDb: 1,
-    oldestMulti: 1,
-    oldestMultiDb: 1,
     time: 1_790_000_000n,
-    oldestCommitTsXid: 0,
-    newestCommitTsXid: 0,
-    oldestActiveXid: 0,
-  };
-  return {
+  });
+  return stockControlFile({
+    major,
     systemIdentifier: info.systemIdentifier,
-    controlVersion: controlVersionOf(info.postgresMajor),
     catalogVersion: info.catalogVersion,
     state: CLUSTER_STATE.shutDown,
-    time: 1_790_000_000n,
-    checkPoint: PREVIOUS_LSN,
     checkPointCopy,
-    unloggedLsn: lsn(1000n),
-    minRecoveryPoint: ZERO_LSN,
-    minRecoveryPointTimeLineId: 0,
-    backupStartPoint: ZERO_LSN,
-    backupEndPoint: ZERO_LSN,
-    backupEndRequired: false,
-    walLevel: 1,
-    walLogHints: false,
-    maxConnections: 100,
-    maxWorkerProcesses: 8,
-    maxWalSenders: 10,
-    maxPreparedXacts: 0,
-    maxLocksPerXact: 64,
-    trackCommitTimestamp: false,
-    maxAlign: 8,
-    floatFormat: 1234567,
-    blockSizeBytes: BLCKSZ,
-    relationSegmentBlocks: RELSEG_BLOCKS,
-    walBlockSizeBytes: BLCKSZ,
-    walSegmentSizeBytes: info.walSegmentSizeBytes,
-    nameDataLen: 64,
-    indexMaxKeys: 32,
-    toastMaxChunkSize: 1996,
-    largeObjectBlockSize: 2048,
-    float8ByVal: true,
+    walSegmentSizeBytes,
     dataChecksumVersion: info.dataChecksums ? 1 : 0,
     mockAuthenticationNonce: new Uint8Array(32).fill(9),
-  };
+  });
 }
 
 async function* entries(

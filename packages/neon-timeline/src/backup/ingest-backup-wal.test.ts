@@ -1,30 +1,19 @@
 import { CHECKPOINT_KEY, compareKeys } from '@neon-snapshot/neon-layer';
-import { encodeCheckPoint, type Lsn, lsn, ZERO_LSN } from '@neon-snapshot/postgres';
+import { encodeCheckPoint, type Lsn, lsn, stockCheckPoint, ZERO_LSN } from '@neon-snapshot/postgres';
 import { describe, expect, it } from 'vitest';
 import { MADE_MAJOR, MADE_SEGMENT_SIZE, MADE_SYSTEM_IDENTIFIER, MadeWal } from '../testing/made-wal.ts';
 import { type IngestBackupWalRequest, ingestBackupWal } from './ingest-backup-wal.ts';
 
 const START = lsn(0x300028n);
 const CHECK_POINT = encodeCheckPoint(
-  {
+  stockCheckPoint({
+    major: MADE_MAJOR,
     redo: START,
-    thisTimeLineId: 1,
-    prevTimeLineId: 1,
-    fullPageWrites: true,
-    walLevel: 1,
     nextXid: 800n,
     nextOid: 16400,
-    nextMulti: 1,
-    nextMultiOffset: 0,
     oldestXid: 722,
-    oldestXidDb: 1,
-    oldestMulti: 1,
-    oldestMultiDb: 1,
-    time: 0n,
-    oldestCommitTsXid: 0,
-    newestCommitTsXid: 0,
     oldestActiveXid: 800,
-  },
+  }),
   MADE_MAJOR,
 );
 

@@ -19,14 +19,13 @@ import {
   UNSHARDED,
 } from '@neon-snapshot/neon-layer';
 import {
-  type CheckPoint,
-  type ControlFile,
-  catalogVersionOf,
-  controlVersionOf,
+  CLUSTER_STATE,
   encodeCheckPoint,
   encodeControlFile,
   type Lsn,
   lsn,
+  stockCheckPoint,
+  stockControlFile,
   ZERO_LSN,
 } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
@@ -37,62 +36,21 @@ export const TIMELINE = '20202020202020202020202020202020';
 /** Where the images lie and the WAL begins. */
 export const MADE_START: Lsn = lsn(0x1_0000_0028n);
 
-const CHECK_POINT: CheckPoint = {
+const CHECK_POINT = stockCheckPoint({
+  major: MADE_MAJOR,
   redo: MADE_START,
-  thisTimeLineId: 1,
-  prevTimeLineId: 1,
-  fullPageWrites: true,
-  walLevel: 1,
   nextXid: 2048n,
   nextOid: 16_384,
-  nextMulti: 1,
-  nextMultiOffset: 0,
-  oldestXid: 722,
-  oldestXidDb: 1,
-  oldestMulti: 1,
-  oldestMultiDb: 1,
   time: 1_700_000_000n,
-  oldestCommitTsXid: 0,
-  newestCommitTsXid: 0,
-  oldestActiveXid: 0,
-};
+});
 
-const CONTROL_FILE: ControlFile = {
+const CONTROL_FILE = stockControlFile({
+  major: MADE_MAJOR,
   systemIdentifier: MADE_SYSTEM_IDENTIFIER,
-  controlVersion: controlVersionOf(MADE_MAJOR),
-  catalogVersion: catalogVersionOf(MADE_MAJOR),
-  state: 1,
-  time: 1_700_000_000n,
-  checkPoint: MADE_START,
+  state: CLUSTER_STATE.shutDown,
   checkPointCopy: CHECK_POINT,
-  unloggedLsn: ZERO_LSN,
-  minRecoveryPoint: ZERO_LSN,
-  minRecoveryPointTimeLineId: 0,
-  backupStartPoint: ZERO_LSN,
-  backupEndPoint: ZERO_LSN,
-  backupEndRequired: false,
-  walLevel: 1,
-  walLogHints: false,
-  maxConnections: 100,
-  maxWorkerProcesses: 8,
-  maxWalSenders: 10,
-  maxPreparedXacts: 0,
-  maxLocksPerXact: 64,
-  trackCommitTimestamp: false,
-  maxAlign: 8,
-  floatFormat: 1_234_567,
-  blockSizeBytes: 8192,
-  relationSegmentBlocks: 131_072,
-  walBlockSizeBytes: 8192,
   walSegmentSizeBytes: MADE_SEGMENT_SIZE,
-  nameDataLen: 64,
-  indexMaxKeys: 32,
-  toastMaxChunkSize: 1996,
-  largeObjectBlockSize: 2048,
-  float8ByVal: true,
-  dataChecksumVersion: 0,
-  mockAuthenticationNonce: new Uint8Array(32),
-};
+});
 
 /** A timeline of an empty cluster of Postgres 17, its WAL to be made by `MadeWal`; an index of generation 1. */
 export async function putMadeTimeline(storage: Storage): Promise<void> {

@@ -31,6 +31,7 @@ import {
   lsn,
   type RelTag,
   type SlruKind,
+  stockCheckPoint,
   ZERO_LSN,
 } from '@neon-snapshot/postgres';
 import type { HeapLayout } from '../heap-layout.ts';
@@ -38,25 +39,14 @@ import { MemoryTimeline, type MemoryTimelineOptions } from '../memory-timeline.t
 import type { IngestWrite } from '../timeline-state.ts';
 import { WalIngest } from '../wal-ingest.ts';
 
-export const CHECK_POINT: CheckPoint = {
+export const CHECK_POINT = stockCheckPoint({
+  major: 17,
   redo: ZERO_LSN,
-  thisTimeLineId: 1,
-  prevTimeLineId: 1,
-  fullPageWrites: true,
-  walLevel: 1,
   nextXid: 2048n,
   nextOid: 16_384,
-  nextMulti: 1,
-  nextMultiOffset: 0,
   oldestXid: 722,
-  oldestXidDb: 1,
-  oldestMulti: 1,
-  oldestMultiDb: 1,
   time: 1_700_000_000n,
-  oldestCommitTsXid: 0,
-  newestCommitTsXid: 0,
-  oldestActiveXid: 0,
-};
+});
 
 /** Every record ends here, or 8 bytes behind the one before. */
 export const FIRST_END: Lsn = lsn(0x1_0000_2000n);
