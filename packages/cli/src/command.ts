@@ -10,6 +10,8 @@ export interface CommandDefinition {
   readonly summary: string;
   readonly options: OptionTable;
   readonly positionals?: readonly PositionalDefinition[];
+  /** The words behind `--` are another program's, `psql` say: they come as the list `further_words`. */
+  readonly passesWordsTo?: string;
   readonly examples?: readonly string[];
   /** For `neon` itself: in no help and no completion. */
   readonly hidden?: boolean;

@@ -56,6 +56,15 @@ describe('the command line', () => {
     });
   });
 
+  it('passes on the words behind -- only where they are for another program', async () => {
+    expect(await values('endpoint', 'psql', 'other', '--', '-At', '--no-psqlrc', '--json')).toMatchObject({
+      name: 'other',
+      further_words: ['-At', '--no-psqlrc', '--json'],
+    });
+    expect(await values('endpoint', 'psql', '--', '-c', 'SELECT 1')).not.toHaveProperty('json', true);
+    expect(await mistake('status', '--', 'word')).toContain('takes no further word, found word');
+  });
+
   it('collects lists', async () => {
     const parsed = await values('export', '--tablespace_mapping=a=b', '--tablespace_mapping', 'c=d');
     expect(parsed.tablespace_mapping).toEqual(['a=b', 'c=d']);

@@ -32,11 +32,11 @@ export interface ParserOptions {
 /** Parses a command line. Mistakes are `CLI_USAGE`, with a suggestion where one is near. */
 export async function parseCommandLine(argv: readonly string[], options: ParserOptions): Promise<Invocation> {
   if (argv[0] === COMPLETION_REQUEST) return { kind: 'text', text: completeWords(argv.slice(1)).join('\n') };
-  const words = acceptKebabCase(argv);
+  const { words, further } = splitFurtherWords(acceptKebabCase(argv));
   assertBooleanValues(words);
   let chosen: Invocation | undefined;
   const parser = buildParser(options, (command, values) => {
-    chosen = { kind: 'command', command, values };
+    chosen = { kind: 'command', command, values: { ...values, further_words: further } };
   });
   const { complaint, text } = await new Promise<{ complaint: string | undefined; text: string }>(
     (resolve) => {
@@ -50,6 +50,17 @@ export async function parseCommandLine(argv: readonly string[], options: ParserO
   if (chosen === undefined) return { kind: 'text', text: await parser.getHelp() };
   await assertNoFurtherWords(chosen, words);
   return chosen;
+}
+
+/** Of a command that passes the words behind `--` on; of every other one they stay, to be refused. */
+function splitFurtherWords(argv: readonly string[]): {
+  readonly words: readonly string[];
+  readonly further: readonly string[];
+} {
+  const end = argv.indexOf('--');
+  if (end === -1 || commandOf(argv.slice(0, end))?.passesWordsTo === undefined)
+    return { words: argv, further: [] };
+  return { words: argv.slice(0, end), further: argv.slice(end + 1) };
 }
 
 /** `--dry_run=yes` would be taken for false: nobody may find that out by what got written. */
@@ -118,10 +129,16 @@ function addCommand(
   const positionals = command.positionals ?? [];
   const word = command.path.split(' ').at(-1) ?? command.path;
   const words = [word, ...positionals.map(positionalWord)].join(' ');
+  const { passesWordsTo } = command;
+  const usage =
+    passesWordsTo === undefined
+      ? undefined
+      : `$0 ${command.path} [name] [options] [-- words for ${passesWordsTo}]\n\n${command.summary}`;
   const build = (inner: Argv): Argv => {
     for (const positional of positionals)
       inner.positional(positional.name, { type: 'string', describe: positional.describe });
     for (const example of command.examples ?? []) inner.example(example, '');
+    if (usage !== undefined) inner.usage(usage);
     return inner.options(toYargs(command.options));
   };
   const handle = (values: Readonly<Record<string, unknown>>) => choose(command, values);

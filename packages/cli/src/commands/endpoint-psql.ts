@@ -7,7 +7,7 @@ import { connectionStringOf } from '../server/describe-endpoint.ts';
 import { endpointName } from '../server/endpoint-name.ts';
 import type { Session } from '../session.ts';
 
-/** `neon endpoint psql [NAME]`: psql in this terminal; its exit code is ours. */
+/** `neon endpoint psql [NAME] [-- WORD…]`: psql in this terminal, with these words; its exit code is ours. */
 export async function run(session: Session): Promise<CommandResult> {
   const { args } = session;
   await requiredRepository(session);
@@ -25,6 +25,7 @@ export async function run(session: Session): Promise<CommandResult> {
     connection,
     ...args.list('command').flatMap((text) => ['-c', text]),
     ...args.list('file').flatMap((file) => ['-f', file]),
+    ...args.list('further_words'),
   ];
   // Ctrl-C is psql's: there it ends a statement, not the session.
   process.removeAllListeners('SIGINT');

@@ -89,14 +89,15 @@ export const BRANCH_COMMANDS: readonly CommandDefinition[] = [
   },
   {
     path: 'endpoint psql',
-    summary: 'run psql on an endpoint [main]',
+    summary: 'run psql on an endpoint [main]; what stands behind -- is for psql',
+    passesWordsTo: 'psql',
     options: {
       database: { type: 'string', alias: 'd', describe: 'database [postgres]' },
       command: { type: 'list', alias: 'c', describe: 'run this and end' },
       file: { type: 'list', describe: 'run this file and end' },
     },
     positionals: [ENDPOINT],
-    examples: ["neon endpoint psql -c 'SELECT now()'"],
+    examples: ["neon endpoint psql -c 'SELECT now()'", "neon endpoint psql main -- -At -c 'SELECT now()'"],
     load: () => import('../commands/endpoint-psql.ts'),
   },
   {
