@@ -161,10 +161,13 @@ export {
   firstReadableLsn,
   type LoadTimelineOptions,
   loadManifest,
+  loadOwnTimeline,
   loadTimeline,
+  type OwnTimeline,
   readIndex,
   type StoredLayer,
   type TimelineSource,
+  withAncestors,
 } from './timeline-source.ts';
 export {
   openTimelineView,

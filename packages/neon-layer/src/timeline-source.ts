@@ -40,29 +40,67 @@ export interface LoadTimelineOptions {
 /** Ancestors of a timeline at most: deeper chains are refused. */
 const ANCESTORS_MAX = 1000;
 
+/** A timeline as its newest index describes it, whatever it was made from. */
+export type OwnTimeline = Omit<TimelineSource, 'ancestor'>;
+
 /** Reads the newest index of a timeline and of its ancestors. Throws `NEON_LAYER_NOT_FOUND`, `NEON_LAYER_INVALID_INDEX`. */
 export async function loadTimeline(storage: Storage, options: LoadTimelineOptions): Promise<TimelineSource> {
-  const { signal } = options;
-  const tenant =
-    typeof options.tenant === 'string' ? { tenantId: options.tenant, shard: UNSHARDED } : options.tenant;
-  const chain: Omit<TimelineSource, 'ancestor'>[] = [];
-  const seen = new Set<string>();
-  for (let id: string | undefined = options.timelineId; id !== undefined; ) {
+  const known = new Map<string, OwnTimeline>();
+  const first = await loadOwnTimeline(storage, options);
+  if (first === undefined) throw notFound(tenantOf(options), options.timelineId);
+  for (let own: OwnTimeline | undefined = first; own !== undefined; ) {
+    known.set(own.timelineId, own);
+    const timelineId: string | undefined = own.index.metadata.ancestorTimelineId;
+    if (timelineId === undefined || known.has(timelineId) || known.size > ANCESTORS_MAX) break;
+    own = await loadOwnTimeline(storage, { ...options, timelineId });
+  }
+  return withAncestors(first, known);
+}
+
+/** Reads the newest index of one timeline alone; undefined where it has none. Throws `NEON_LAYER_INVALID_INDEX`. */
+export async function loadOwnTimeline(
+  storage: Storage,
+  options: LoadTimelineOptions,
+): Promise<OwnTimeline | undefined> {
+  const { timelineId, signal } = options;
+  const tenant = tenantOf(options);
+  const newest = (await listIndexes(storage, tenant, timelineId, { signal })).at(-1);
+  if (newest === undefined) return undefined;
+  const index = await readIndex(storage, newest.key, signal);
+  const layers = [...index.layers].map(([name, { fileSize, generation, shard }]) => ({
+    desc: parseLayerName(name),
+    name,
+    objectKey: layerObjectKey({ tenantId: tenant.tenantId, timelineId, layerName: name, shard, generation }),
+    sizeBytes: fileSize,
+  }));
+  const end = index.metadata.diskConsistentLsn;
+  const present = layers.filter(({ desc }) => desc.lsnEnd <= end + 1n);
+  return { tenant, timelineId, generation: newest.generation, index, layers: new LayerMap(present) };
+}
+
+/**
+ * A timeline with its ancestors, which are among `known`. Throws `NEON_LAYER_NOT_FOUND` where one is not, `NEON_LAYER_INVALID_INDEX`
+ * where they do not end.
+ */
+export function withAncestors(
+  timeline: OwnTimeline,
+  known: ReadonlyMap<string, OwnTimeline>,
+): TimelineSource {
+  const { tenant } = timeline;
+  const chain = [timeline];
+  const seen = new Set([timeline.timelineId]);
+  for (let id = timeline.index.metadata.ancestorTimelineId; id !== undefined; ) {
     if (seen.has(id) || seen.size > ANCESTORS_MAX) throw endlessAncestry(tenant, id);
     seen.add(id);
-    const own = await loadOwn(storage, { tenant, timelineId: id, signal });
+    const own = known.get(id);
+    if (own === undefined) throw notFound(tenant, id);
     chain.push(own);
     id = own.index.metadata.ancestorTimelineId;
   }
-  const root = chain.reduceRight<TimelineSource | undefined>((ancestor, own, i) => {
-    const lsn = chain[i]?.index.metadata.ancestorLsn;
-    return {
-      ...own,
-      ancestor: ancestor === undefined || lsn === undefined ? undefined : { source: ancestor, lsn },
-    };
-  }, undefined);
-  if (root === undefined) throw notFound(tenant, options.timelineId);
-  return root;
+  let source: TimelineSource = { ...(chain.pop() ?? timeline), ancestor: undefined };
+  for (const own of chain.reverse())
+    source = { ...own, ancestor: { source, lsn: own.index.metadata.ancestorLsn } };
+  return source;
 }
 
 /**
@@ -90,23 +128,8 @@ export async function loadManifest(
   return parseTenantManifest(await readAll(body, { sizeMaxBytes: MANIFEST_BYTES_MAX }));
 }
 
-async function loadOwn(
-  storage: Storage,
-  options: LoadTimelineOptions & { readonly tenant: TenantShardId },
-): Promise<Omit<TimelineSource, 'ancestor'>> {
-  const { tenant, timelineId, signal } = options;
-  const newest = (await listIndexes(storage, tenant, timelineId, { signal })).at(-1);
-  if (newest === undefined) throw notFound(tenant, timelineId);
-  const index = await readIndex(storage, newest.key, signal);
-  const layers = [...index.layers].map(([name, { fileSize, generation, shard }]) => ({
-    desc: parseLayerName(name),
-    name,
-    objectKey: layerObjectKey({ tenantId: tenant.tenantId, timelineId, layerName: name, shard, generation }),
-    sizeBytes: fileSize,
-  }));
-  const end = index.metadata.diskConsistentLsn;
-  const present = layers.filter(({ desc }) => desc.lsnEnd <= end + 1n);
-  return { tenant, timelineId, generation: newest.generation, index, layers: new LayerMap(present) };
+function tenantOf({ tenant }: LoadTimelineOptions): TenantShardId {
+  return typeof tenant === 'string' ? { tenantId: tenant, shard: UNSHARDED } : tenant;
 }
 
 /** Reads an `index_part.json`. The error of one that does not decode names key and storage. */

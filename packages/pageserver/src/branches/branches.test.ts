@@ -16,6 +16,7 @@ import { openRefs } from '@neon-snapshot/repository';
 import { createFaultyStorage } from '@neon-snapshot/storage-conformance';
 import { readAll, type Storage } from '@neon-snapshot/storage-core';
 import { describe, expect, test } from 'vitest';
+import { listedTimelines } from '../gc/tenant-timelines.ts';
 import { MemoryHost } from '../testing/memory-host.ts';
 import type { MemoryTarget } from '../testing/memory-target.ts';
 import {
@@ -263,7 +264,8 @@ describe.runIf(HAS_SAMPLES)(`deleting a branch${SAMPLES_NOTE}`, () => {
         expect(nth).toBeGreaterThan(1);
         return;
       }
-      expect(await finishDeletions(host)).toEqual([branch]);
+      const timelines = await listedTimelines(inner, host.tenantId);
+      expect(await finishDeletions(host, timelines)).toEqual([branch]);
       expect(await objectKeys(inner, branch)).toEqual([]);
     }
   });

@@ -2,14 +2,14 @@ import {
   encodeIndexPart,
   indexObjectKey,
   listIndexes,
-  loadTimeline,
+  loadOwnTimeline,
   parseId,
   timelinePrefix,
   UNSHARDED,
 } from '@neon-snapshot/neon-layer';
 import { openRefs } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
-import { listedTimelines } from '../gc/tenant-timelines.ts';
+import { type ListedTimeline, listedTimelines } from '../gc/tenant-timelines.ts';
 import { PageServerError } from '../page-server-error.ts';
 import type { CallOptions } from '../timeline/timeline-types.ts';
 import type { BranchHost } from './branch-host.ts';
@@ -39,12 +39,12 @@ export async function deleteBranch(host: BranchHost, options: DeleteBranchOption
   await deleteObjects(host, timelineId, { signal });
 }
 
-/** Goes on with deletions that a process before this one began; gives the timelines. */
+/** Goes on with deletions that a process before this one began; gives those of the tenant's `timelines`. */
 export async function finishDeletions(
   host: Pick<BranchHost, 'bucket' | 'tenantId' | 'assertHeld'>,
+  timelines: readonly ListedTimeline[],
   { signal }: CallOptions = {},
 ): Promise<readonly string[]> {
-  const timelines = await listedTimelines(host.bucket, host.tenantId, { signal });
   const begun = timelines.filter(({ isDeleted }) => isDeleted).map(({ timelineId }) => timelineId);
   for (const timelineId of begun) {
     const isUsed = timelines.some(({ ancestor }) => ancestor?.timelineId === timelineId);
@@ -58,13 +58,7 @@ export async function finishDeletions(
 async function assertUnused(host: BranchHost, timelineId: string, { signal }: CallOptions): Promise<void> {
   const timelines = await listedTimelines(host.bucket, host.tenantId, { signal });
   const own = timelines.find((each) => each.timelineId === timelineId);
-  if (own === undefined)
-    throw new PageServerError({
-      code: 'PAGESERVER_NOT_FOUND',
-      operation: 'delete branch',
-      message: `there is no timeline ${timelineId} of tenant ${host.tenantId}`,
-      context: { timelineId },
-    });
+  if (own === undefined) throw notThere(host, timelineId);
   if (own.ancestor === undefined)
     throw refusal(timelineId, 'it was made from none, so that it is the tenant; delete the tenant instead');
   const children = timelines.filter(({ ancestor }) => ancestor?.timelineId === timelineId);
@@ -83,10 +77,11 @@ async function assertUnused(host: BranchHost, timelineId: string, { signal }: Ca
 /** From here on nobody takes the timeline up, also a real page server. */
 async function markDeleted(host: BranchHost, timelineId: string, { signal }: CallOptions): Promise<void> {
   const { bucket, tenantId, generation } = host;
-  const { index } = await loadTimeline(bucket, { tenant: tenantId, timelineId, signal });
+  const own = await loadOwnTimeline(bucket, { tenant: tenantId, timelineId, signal });
+  if (own === undefined) throw notThere(host, timelineId);
   const deletedAt = host.now().toISOString().replace('Z', '');
   const key = indexObjectKey({ tenant: { tenantId, shard: UNSHARDED }, timelineId, generation });
-  await bucket.put(key, encodeIndexPart({ ...index, deletedAt }), { signal });
+  await bucket.put(key, encodeIndexPart({ ...own.index, deletedAt }), { signal });
 }
 
 /** Everything but the newest index first: it says that the rest is being deleted. */
@@ -111,6 +106,15 @@ async function deletePrefix(
     const keys = objects.map(({ key }) => key).filter((key) => key !== except);
     if (keys.length > 0) await bucket.delete(keys, { signal });
   }
+}
+
+function notThere({ tenantId }: Pick<BranchHost, 'tenantId'>, timelineId: string): PageServerError {
+  return new PageServerError({
+    code: 'PAGESERVER_NOT_FOUND',
+    operation: 'delete branch',
+    message: `there is no timeline ${timelineId} of tenant ${tenantId}`,
+    context: { timelineId },
+  });
 }
 
 function refusal(timelineId: string, why: string): PageServerError {

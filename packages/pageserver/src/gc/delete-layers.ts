@@ -1,9 +1,8 @@
 import {
   formatGenerationSuffix,
-  isNeonLayerError,
   lastSegment,
   listIndexes,
-  loadTimeline,
+  loadOwnTimeline,
   parseLayerObjectName,
   timelinePrefix,
   UNSHARDED,
@@ -85,17 +84,11 @@ async function listedObjects(
   { tenantId, timelineId, signal }: CallOptions & { readonly tenantId: string; readonly timelineId: string },
 ): Promise<ReadonlySet<string>> {
   const prefix = timelinePrefix({ tenantId, shard: UNSHARDED }, timelineId);
-  try {
-    const { index } = await loadTimeline(storage, { tenant: tenantId, timelineId, signal });
-    const names = [...index.layers].map(
-      ([name, { generation }]) => `${prefix}${name}${formatGenerationSuffix(generation)}`,
-    );
-    return new Set(names);
-  } catch (error) {
-    if (isNeonLayerError(error, 'NEON_LAYER_NOT_FOUND') && error.context.timelineId === timelineId)
-      return new Set();
-    throw error;
-  }
+  const own = await loadOwnTimeline(storage, { tenant: tenantId, timelineId, signal });
+  const names = [...(own?.index.layers ?? [])].map(
+    ([name, { generation }]) => `${prefix}${name}${formatGenerationSuffix(generation)}`,
+  );
+  return new Set(names);
 }
 
 async function notedLayers(

@@ -1,7 +1,8 @@
-import { listIndexes, listTimelines, loadTimeline, UNSHARDED } from '@neon-snapshot/neon-layer';
+import type { OwnTimeline } from '@neon-snapshot/neon-layer';
 import { type Lsn, lsn } from '@neon-snapshot/postgres';
 import { openRefs } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
+import { loadTimelines } from '../page-server/load-timelines.ts';
 import type { CallOptions } from '../timeline/timeline-types.ts';
 import type { PinnedLsn, TimelineAncestry } from './retained-points.ts';
 
@@ -19,23 +20,19 @@ export async function listedTimelines(
   tenantId: string,
   { signal }: CallOptions = {},
 ): Promise<readonly ListedTimeline[]> {
-  const tenant = { tenantId, shard: UNSHARDED };
-  const found: ListedTimeline[] = [];
-  for (const timelineId of await listTimelines(storage, tenant, { signal })) {
-    // A folder without an index is an interrupted import.
-    if ((await listIndexes(storage, tenant, timelineId, { signal })).length === 0) continue;
-    const source = await loadTimeline(storage, { tenant, timelineId, signal });
-    const { ancestorTimelineId, ancestorLsn, diskConsistentLsn } = source.index.metadata;
-    found.push({
-      timelineId,
-      ancestor:
-        ancestorTimelineId === undefined ? undefined : { timelineId: ancestorTimelineId, lsn: ancestorLsn },
-      diskConsistentLsn,
-      isArchived: source.index.archivedAt !== undefined,
-      isDeleted: source.index.deletedAt !== undefined,
-    });
-  }
-  return found;
+  return (await loadTimelines(storage, { tenantId, signal })).map(listedTimeline);
+}
+
+export function listedTimeline({ timelineId, index }: OwnTimeline): ListedTimeline {
+  const { ancestorTimelineId, ancestorLsn, diskConsistentLsn } = index.metadata;
+  return {
+    timelineId,
+    ancestor:
+      ancestorTimelineId === undefined ? undefined : { timelineId: ancestorTimelineId, lsn: ancestorLsn },
+    diskConsistentLsn,
+    isArchived: index.archivedAt !== undefined,
+    isDeleted: index.deletedAt !== undefined,
+  };
 }
 
 /** The LSNs that snapshots pin. Fails when one cannot be read. */

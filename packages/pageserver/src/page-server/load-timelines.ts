@@ -1,9 +1,11 @@
 import {
   isNeonLayerError,
   listTimelines,
-  loadTimeline,
+  loadOwnTimeline,
+  type OwnTimeline,
   type TimelineSource,
   UNSHARDED,
+  withAncestors,
 } from '@neon-snapshot/neon-layer';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { inParallel } from './in-parallel.ts';
@@ -15,27 +17,34 @@ export interface LoadTimelinesOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * The newest index of every timeline of a tenant, ancestors before their branches. Those without an index are interrupted imports, those whose
- * deletion has begun are as good as gone: both are left out.
- */
+/** The newest index of every timeline of a tenant, each read once. Those without one are interrupted imports, and left out. */
 export async function loadTimelines(
   storage: Storage,
   { tenantId, signal }: LoadTimelinesOptions,
-): Promise<readonly TimelineSource[]> {
+): Promise<readonly OwnTimeline[]> {
   const tenant = { tenantId, shard: UNSHARDED };
   const ids = await listTimelines(storage, tenant, { signal });
-  const loaded = await inParallel(ids, LOADS_MAX, async (timelineId) => {
+  const loaded = await inParallel(ids, LOADS_MAX, (timelineId) =>
+    loadOwnTimeline(storage, { tenant, timelineId, signal }),
+  );
+  return loaded.filter((timeline) => timeline !== undefined);
+}
+
+/**
+ * Those that can be served, ancestors before their branches. Timelines whose deletion has begun are as good as gone, and so are branches of
+ * what is gone.
+ */
+export function servedTimelines(timelines: readonly OwnTimeline[]): readonly TimelineSource[] {
+  const known = new Map(timelines.map((timeline) => [timeline.timelineId, timeline]));
+  const present = timelines.flatMap((timeline) => {
+    if (timeline.index.deletedAt !== undefined) return [];
     try {
-      return await loadTimeline(storage, { tenant, timelineId, signal });
+      return [withAncestors(timeline, known)];
     } catch (error) {
-      if (isNeonLayerError(error) && error.code === 'NEON_LAYER_NOT_FOUND') return undefined;
+      if (isNeonLayerError(error, 'NEON_LAYER_NOT_FOUND')) return [];
       throw error;
     }
   });
-  const present = loaded.filter(
-    (source): source is TimelineSource => source !== undefined && source.index.deletedAt === undefined,
-  );
   return present.sort((a, b) => depthOf(a) - depthOf(b));
 }
 

@@ -4,6 +4,7 @@ import { isRepositoryError } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { finishDeletions } from '../branches/delete-branch.ts';
 import { LayerCache } from '../cache/layer-cache.ts';
+import { listedTimeline } from '../gc/tenant-timelines.ts';
 import { LsnLeases } from '../leases/lsn-leases.ts';
 import { TimelineMaintenance } from '../maintenance/timeline-maintenance.ts';
 import { Turns } from '../maintenance/turns.ts';
@@ -16,7 +17,7 @@ import type { TimelineServices } from '../timeline/timeline-services.ts';
 import type { CallOptions } from '../timeline/timeline-types.ts';
 import type { PageServerEvent } from './events.ts';
 import { inParallel } from './in-parallel.ts';
-import { loadTimelines } from './load-timelines.ts';
+import { loadTimelines, servedTimelines } from './load-timelines.ts';
 import { MaintenanceLoop } from './maintenance-loop.ts';
 import { type PageServerConfig, type PageServerOptions, resolvePageServerConfig } from './options.ts';
 import { closedError, eventualStorage, noTenant, noTimeline, tooLate } from './page-server-faults.ts';
@@ -216,8 +217,9 @@ export class PageServer implements AsyncDisposable {
 
   async #load(): Promise<void> {
     const { storage, tenantId, signal } = this.#options;
-    await finishDeletions(this, { signal });
-    const loaded = await loadTimelines(storage, { tenantId, signal });
+    const found = await loadTimelines(storage, { tenantId, signal });
+    await finishDeletions(this, found.map(listedTimeline), { signal });
+    const loaded = servedTimelines(found);
     if (loaded.length === 0) throw noTenant(tenantId, storage.url);
     const opening = new Map<string, Promise<Timeline>>();
     // Ancestors come first.
