@@ -30,11 +30,11 @@ export {
   type RedoErrorOptions,
 } from './redo-error.ts';
 export { DirectorySource, type WalDirectory, walOfDirectory } from './replay/directory-source.ts';
+export { RANGE_BLOCKS } from './replay/page-arena.ts';
 export {
   type PageRange,
   PageRanges,
   type PageSource,
-  RANGE_BLOCKS,
   type ReplayShare,
 } from './replay/page-ranges.ts';
 export { type ReplayCounts, type ReplayWalOptions, replayWal } from './replay/replay-wal.ts';

@@ -2,7 +2,6 @@ import {
   BLCKSZ,
   type DecodedWalBlock,
   formatLsn,
-  isNewPage,
   isPostgresFormatError,
   type Lsn,
   lsn,
@@ -12,7 +11,7 @@ import { Bytes, newBytes, u32 } from './bytes.ts';
 import { type HeapLayout, heapRecordLayout } from './heap-layout.ts';
 import { restoreImage } from './image/restore-image.ts';
 import { majorDifferences, REDO_MAJORS } from './major-differences.ts';
-import { stampLsn } from './page/header.ts';
+import { isNew, stampLsn } from './page/header.ts';
 import { RecordData } from './record-data.ts';
 import {
   type GistTuplesDeleted,
@@ -136,7 +135,7 @@ class Engine implements RedoEngine {
     const context = this.#context;
     const { record, block, page, lsnHigh, lsnLow } = context;
     restoreImage(record.bytes, block, page);
-    if (!isNewPage(page.array)) stampLsn(page, lsnHigh, lsnLow);
+    if (!isNew(page)) stampLsn(page, lsnHigh, lsnLow);
     manager.redoRestored?.(context);
   }
 }

@@ -1,6 +1,6 @@
 import { zstdDecompressSync } from 'node:zlib';
 import { BLCKSZ, type DecodedWalBlock, WAL_IMAGE_COMPRESSION } from '@neon-snapshot/postgres';
-import type { Bytes } from '../bytes.ts';
+import { arrayOf, type Bytes } from '../bytes.ts';
 import { invalidRecord } from '../redo-fault.ts';
 import { decompressLz4Block } from './lz4-block.ts';
 import { decompressPglz } from './pglz.ts';
@@ -9,7 +9,7 @@ const plain = new Uint8Array(BLCKSZ);
 
 /** `RestoreBlockImage`: the page as the record holds it, its hole filled with zeros. */
 export function restoreImage(record: Uint8Array, block: DecodedWalBlock, target: Bytes): void {
-  const page = target.array;
+  const page = arrayOf(target);
   const { imageOffset, imageLength, holeOffset, holeLength } = block;
   const stored = record.subarray(imageOffset, imageOffset + imageLength);
   const image = plain.subarray(0, BLCKSZ - holeLength);

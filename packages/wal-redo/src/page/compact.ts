@@ -1,6 +1,6 @@
 /** Defragmentation of bufpage.c. Bytes of the free space between pd_lower and pd_upper stay as Postgres leaves them. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { align8, type Bytes, copyBytes, newBytes, u32 } from '../bytes.ts';
+import { align8, type Bytes, copyBytes, newBytes, setU32, u32 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 import {
   assertSaneHeader,
@@ -31,13 +31,12 @@ import {
 export function repairFragmentation(page: Bytes, dropsLinePointers: boolean): void {
   assertSaneHeader(page);
   const count = maxOffsetNumber(page);
-  const { view } = page;
   let lastUsed = 0;
   let unused = 0;
   for (let offset = 1; offset <= count; offset++) {
-    if (lpFlags(view.getUint32(linePointerPlace(offset), true)) !== LP_UNUSED) lastUsed = offset;
+    if (lpFlags(u32(page, linePointerPlace(offset))) !== LP_UNUSED) lastUsed = offset;
     else {
-      view.setUint32(linePointerPlace(offset), 0, true);
+      setU32(page, linePointerPlace(offset), 0);
       unused++;
     }
   }
@@ -70,9 +69,8 @@ export function packItems(page: Bytes, count: number): void {
   const oldUpper = pdUpper(page);
   const special = pdSpecial(page);
   const lower = pdLower(page);
-  const { view } = page;
   // Where each item lies below the one before, as on most heap pages, none is moved over one that is still to be moved.
-  const source = areItemsDescending(view, count) ? page : packed;
+  const source = areItemsDescending(page, count) ? page : packed;
   if (source === packed) copyBytes(packed, oldUpper, page, oldUpper, special - oldUpper);
   let upper = special;
   // Items that lie next to each other are copied in one go: those from `runStart` on belong at `upper`.
@@ -80,7 +78,7 @@ export function packItems(page: Bytes, count: number): void {
   let runEnd = special;
   for (let offset = 1; offset <= count; offset++) {
     const place = linePointerPlace(offset);
-    const lp = view.getUint32(place, true);
+    const lp = u32(page, place);
     if (lpLength(lp) === 0) continue;
     const start = lpOffset(lp);
     const length = align8(lpLength(lp));
@@ -94,16 +92,16 @@ export function packItems(page: Bytes, count: number): void {
     runStart = start;
     upper -= length;
     if (upper < lower) throw invalidPage('items overlap');
-    view.setUint32(place, moveLinePointer(lp, upper), true);
+    setU32(page, place, moveLinePointer(lp, upper));
   }
   if (upper !== runStart) copyBytes(page, upper, source, runStart, runEnd - runStart);
   setPdUpper(page, upper);
 }
 
-function areItemsDescending(view: DataView, count: number): boolean {
+function areItemsDescending(page: Bytes, count: number): boolean {
   let before = BLCKSZ;
   for (let offset = 1; offset <= count; offset++) {
-    const lp = view.getUint32(linePointerPlace(offset), true);
+    const lp = u32(page, linePointerPlace(offset));
     if (lpLength(lp) === 0) continue;
     if (lpOffset(lp) + align8(lpLength(lp)) > before) return false;
     before = lpOffset(lp);

@@ -1,5 +1,5 @@
 /** `PageIndexTupleDelete` and its kin of bufpage.c, by which index pages change. */
-import { align8, type ByteRange, type Bytes, copyBytes, moveBytes, setU32 } from '../bytes.ts';
+import { align8, type ByteRange, type Bytes, copyBytes, moveBytes, setU32, u32 } from '../bytes.ts';
 import { invalidPage, invalidRecord } from '../redo-fault.ts';
 import { packItems } from './compact.ts';
 import { assertSaneHeader, CONTENTS, pdLower, pdSpecial, pdUpper, setPdLower, setPdUpper } from './header.ts';
@@ -40,12 +40,11 @@ export function deleteItems(page: Bytes, offsets: readonly number[]): void {
   }
   assertSaneHeader(page);
   const count = maxOffsetNumber(page);
-  const { view } = page;
   let next = 0;
   let kept = 0;
   for (let offset = 1; offset <= count; offset++) {
     if (offsets[next] === offset) next++;
-    else view.setUint32(linePointerPlace(++kept), view.getUint32(linePointerPlace(offset), true), true);
+    else setU32(page, linePointerPlace(++kept), u32(page, linePointerPlace(offset)));
   }
   if (next !== offsets.length) throw invalidRecord('offset numbers to delete are not ascending or not there');
   setPdLower(page, CONTENTS + LINE_POINTER_SIZE * kept);
@@ -105,11 +104,10 @@ function shiftItems(
   shift: { readonly count: number; readonly upTo: number; readonly by: number },
 ): void {
   const { count, upTo, by } = shift;
-  const { view } = page;
   for (let offset = 1; offset <= count; offset++) {
     const place = linePointerPlace(offset);
-    const lp = view.getUint32(place, true);
+    const lp = u32(page, place);
     if (lpLength(lp) !== 0 && lpOffset(lp) <= upTo)
-      view.setUint32(place, moveLinePointer(lp, lpOffset(lp) + by), true);
+      setU32(page, place, moveLinePointer(lp, lpOffset(lp) + by));
   }
 }

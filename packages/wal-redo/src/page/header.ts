@@ -1,6 +1,6 @@
 /** PageHeaderData (bufpage.h): pd_lsn 0, pd_checksum 8, pd_flags 10, pd_lower 12, pd_upper 14, pd_special 16, size 18, pd_prune_xid 20. */
 import { BLCKSZ } from '@neon-snapshot/postgres';
-import { type Bytes, setU16, setU32, u16, u32 } from '../bytes.ts';
+import { type Bytes, fillBytes, setU16, setU32, u16, u32 } from '../bytes.ts';
 import { invalidPage } from '../redo-fault.ts';
 
 /** Where line pointers, or an access method's own content, begin. */
@@ -34,9 +34,12 @@ export function clearPageFlags(page: Bytes, flags: number): void {
   setU16(page, PD_FLAGS, u16(page, PD_FLAGS) & ~flags);
 }
 
+/** `PageIsNew` */
+export const isNew = (page: Bytes): boolean => pdUpper(page) === 0;
+
 /** `PageInit`: an empty page with `specialSize` bytes (a multiple of 8) at its end. */
 export function initPage(page: Bytes, specialSize: number): void {
-  page.array.fill(0);
+  fillBytes(page, 0, 0, page.length);
   setPdLower(page, CONTENTS);
   setPdUpper(page, BLCKSZ - specialSize);
   setU16(page, PD_SPECIAL, BLCKSZ - specialSize);

@@ -1,6 +1,7 @@
 import type { RelTag } from '@neon-snapshot/postgres';
 import { describe, expect, it } from 'vitest';
-import { PageRanges, RANGE_BLOCKS } from './page-ranges.ts';
+import { RANGE_BLOCKS } from './page-arena.ts';
+import { PageRanges } from './page-ranges.ts';
 
 const NO_PAGES = { readBlocks: () => {} };
 

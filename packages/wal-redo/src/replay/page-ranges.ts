@@ -1,12 +1,11 @@
 import { BLCKSZ, type RelTag } from '@neon-snapshot/postgres';
-import { Bytes } from '../bytes.ts';
+import { arrayOf, type Bytes } from '../bytes.ts';
+import { PageArena, RANGE_BLOCKS, RANGE_SHIFT } from './page-arena.ts';
 import type { ChangingPages } from './record-effects.ts';
 
-/** Blocks that are read, kept, and given to a worker together: 256 KiB. */
-export const RANGE_BLOCKS = 32;
-const RANGE_SHIFT = 5;
-
 const NOBODY = -1;
+/** In place of a slot: the range was not read yet. */
+const NOT_READ = -1;
 
 /** Relations that are found without a look into the map of all. */
 const RECENT_SIZE = 64;
@@ -33,26 +32,24 @@ export interface PageRange {
   /** One page after the other; those behind a truncation are zeros. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Bit `n`: records changed block `firstBlock + n`. */
-  touched: number;
-}
-
-interface KeptRange extends PageRange {
-  readonly pages: readonly Bytes[];
+  readonly touched: number;
 }
 
 interface Relation {
   readonly tag: RelTag;
-  readonly ranges: (KeptRange | undefined)[];
+  /** Where in the arena each range is, or {@link NOT_READ}. */
+  readonly slots: number[];
   /** Whose each range is; {@link NOBODY} where no record needed it yet. Not used by a single thread. */
   readonly owners: number[];
   /** The source's blocks from here on are gone. */
   truncatedTo: number;
 }
 
-/** The pages of one share, kept by ranges that are read from the source when a record first needs one. */
+/** The pages of one share, kept in an arena by ranges that are read from the source when a record first needs one. */
 export class PageRanges implements ChangingPages {
   readonly #source: PageSource;
   readonly #share: ReplayShare;
+  readonly #arena = new PageArena();
   /** Changes so far to the pages of each thread. */
   readonly #loads: number[];
   /** By relation number and fork; relations of other databases may have the same. */
@@ -87,34 +84,36 @@ export class PageRanges implements ChangingPages {
   }
 
   page(tag: RelTag, blockNumber: number): Uint8Array {
-    return this.pageBytes(tag, blockNumber).array;
+    return arrayOf(this.pageBytes(tag, blockNumber));
   }
 
+  /** As `page`, but for use until the next call only: then these bytes are another page's. */
   pageBytes(tag: RelTag, blockNumber: number): Bytes {
     const relation = this.#relation(tag);
     const index = blockNumber >>> RANGE_SHIFT;
-    const range = relation.ranges[index] ?? this.#read(relation, index);
-    const inRange = blockNumber & (RANGE_BLOCKS - 1);
-    range.touched |= 1 << inRange;
-    return range.pages[inRange] as Bytes;
+    let slot = relation.slots[index] ?? NOT_READ;
+    if (slot === NOT_READ) slot = this.#read(relation, index);
+    return this.#arena.touch(slot, blockNumber & (RANGE_BLOCKS - 1));
   }
 
   truncate(tag: RelTag, blocks: number): void {
     const relation = this.#relation(tag);
     relation.truncatedTo = Math.min(relation.truncatedTo, blocks);
-    relation.ranges.length = Math.min(relation.ranges.length, Math.ceil(blocks / RANGE_BLOCKS));
-    const inRange = blocks % RANGE_BLOCKS;
-    const last = relation.ranges[Math.floor(blocks / RANGE_BLOCKS)];
-    if (inRange === 0 || last === undefined) return;
-    last.bytes.fill(0, inRange * BLCKSZ);
-    last.touched &= (1 << inRange) - 1;
+    const kept = Math.ceil(blocks / RANGE_BLOCKS);
+    for (const slot of relation.slots.splice(kept)) if (slot !== NOT_READ) this.#arena.free(slot);
+    const last = relation.slots[Math.floor(blocks / RANGE_BLOCKS)] ?? NOT_READ;
+    if (last !== NOT_READ) this.#arena.clearFrom(last, blocks % RANGE_BLOCKS);
   }
 
   /** All ranges that records have touched. */
   *ranges(): Generator<PageRange> {
     for (const relations of this.#relations.values()) {
-      for (const { ranges } of relations) {
-        for (const range of ranges) if (range !== undefined && range.touched !== 0) yield range;
+      for (const { tag, slots } of relations) {
+        for (const [index, slot] of slots.entries()) {
+          const touched = slot === NOT_READ ? 0 : this.#arena.touchedOf(slot);
+          if (touched === 0) continue;
+          yield { tag, firstBlock: index * RANGE_BLOCKS, bytes: this.#arena.rangeBytes(slot), touched };
+        }
       }
     }
   }
@@ -136,7 +135,7 @@ export class PageRanges implements ChangingPages {
     const { spcNode, dbNode, relNode, forkNum } = tag;
     const relation: Relation = {
       tag: { spcNode, dbNode, relNode, forkNum },
-      ranges: [],
+      slots: [],
       owners: [],
       truncatedTo: Number.POSITIVE_INFINITY,
     };
@@ -144,20 +143,18 @@ export class PageRanges implements ChangingPages {
     return relation;
   }
 
-  #read(relation: Relation, index: number): KeptRange {
+  #read(relation: Relation, index: number): number {
     const firstBlock = index * RANGE_BLOCKS;
-    const bytes = new Uint8Array(RANGE_BLOCKS * BLCKSZ);
+    const slot = this.#arena.allocate();
     const blocks = Math.min(RANGE_BLOCKS, relation.truncatedTo - firstBlock);
-    if (blocks > 0) this.#source.readBlocks(relation.tag, firstBlock, bytes.subarray(0, blocks * BLCKSZ));
-    const pages: Bytes[] = [];
-    for (let start = 0; start < bytes.length; start += BLCKSZ) {
-      pages.push(new Bytes(bytes.subarray(start, start + BLCKSZ)));
+    if (blocks > 0) {
+      const into = this.#arena.rangeBytes(slot).subarray(0, blocks * BLCKSZ);
+      this.#source.readBlocks(relation.tag, firstBlock, into);
     }
-    const range = { tag: relation.tag, firstBlock, bytes, touched: 0, pages };
     // A sparse array would be a slow one: it grows by holes that are filled.
-    while (relation.ranges.length < index) relation.ranges.push(undefined);
-    relation.ranges[index] = range;
-    return range;
+    while (relation.slots.length < index) relation.slots.push(NOT_READ);
+    relation.slots[index] = slot;
+    return slot;
   }
 }
 

@@ -27,4 +27,7 @@ try {
 } catch (error) {
   answer = { kind: 'failed', error: portableError(error) };
 }
-parentPort?.postMessage(answer, answer.kind === 'done' ? answer.ranges.map(({ bytes }) => bytes.buffer) : []);
+parentPort?.postMessage(
+  answer,
+  answer.kind === 'done' ? [...new Set(answer.ranges.map(({ bytes }) => bytes.buffer))] : [],
+);

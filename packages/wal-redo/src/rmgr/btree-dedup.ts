@@ -39,7 +39,7 @@ export function redoDedup(context: RedoContext): void {
     offset += items;
   }
   clearBtreeFlags(rebuilt, BTP_HAS_GARBAGE);
-  page.array.set(rebuilt.array);
+  copyBytes(page, 0, rebuilt, 0, BLCKSZ);
 }
 
 const pointers = newBytes(BLCKSZ);

@@ -79,7 +79,7 @@ function splitLeftHalf(context: RedoContext, isNewItemLeft: boolean): void {
     insertItem(half, to++, itemOf(page, offset));
   }
   if (isNewItemLeft && offset === newItemOffset && newItem) insertItem(half, to, newItem);
-  page.array.set(half.array);
+  copyBytes(page, 0, half, 0, BLCKSZ);
   setBtreeFlags(page, BTP_INCOMPLETE_SPLIT | (isLeaf ? BTP_LEAF : 0));
   setRightLink(page, blockNumberOf(context, 1));
   clearCycleId(page);

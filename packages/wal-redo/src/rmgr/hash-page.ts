@@ -1,5 +1,5 @@
 /** Hash pages (hash.h): the special space holds prevblkno, nextblkno, bucket u32, flag, page id u16. */
-import { type Bytes, setU16, setU32, u16, u32 } from '../bytes.ts';
+import { type Bytes, fillBytes, setU16, setU32, u16, u32 } from '../bytes.ts';
 import { CONTENTS, initPage, setPdLower, specialSpace } from '../page/header.ts';
 import { INVALID_BLOCK } from '../page/tuple.ts';
 import type { RecordData } from '../record-data.ts';
@@ -85,7 +85,7 @@ export function initBitmapPage(page: Bytes, sizeBytes: number): void {
   if (CONTENTS + sizeBytes > page.length - SPECIAL_SIZE)
     throw invalidRecord(`hash bitmap of ${sizeBytes} bytes`);
   initLonePage(page, LH_BITMAP_PAGE);
-  page.array.fill(0xff, CONTENTS, CONTENTS + sizeBytes);
+  fillBytes(page, 0xff, CONTENTS, CONTENTS + sizeBytes);
   setPdLower(page, CONTENTS + sizeBytes);
 }
 

@@ -1,8 +1,7 @@
 /** Resource manager 9, Heap2 (heapam.c, heapam_xlog.h). Pruning and freezing are in heap-prune.ts. */
-import { isNewPage } from '@neon-snapshot/postgres';
 import { align2 } from '../bytes.ts';
 import { placeSpace } from '../page/add-item.ts';
-import { clearPageFlags, initPage, PD_ALL_VISIBLE, setPageFlags } from '../page/header.ts';
+import { clearPageFlags, initPage, isNew, PD_ALL_VISIBLE, setPageFlags } from '../page/header.ts';
 import { setVisibilityBits } from '../page/visibility-map.ts';
 import { blockNumberOf, type RedoContext, type ResourceManager, unsupportedRecord } from '../redo-context.ts';
 import { redoFreezePerTuple, redoFreezePlans, redoPrune, redoPruneFreeze, redoVacuum } from './heap-prune.ts';
@@ -77,7 +76,7 @@ function redoHeap2(context: RedoContext): void {
 function redoVisible(context: RedoContext): void {
   const { page, main, block, settings } = context;
   if (block.id === 0) {
-    if (isNewPage(page.array)) initPage(page, 0);
+    if (isNew(page)) initPage(page, 0);
     const bits = main.u8(4) & settings.differences.visibleFlagsMask;
     context.stampsLsn = setVisibilityBits(page, blockNumberOf(context, 1), bits);
   } else {

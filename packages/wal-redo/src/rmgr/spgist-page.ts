@@ -1,5 +1,5 @@
 /** SP-GiST pages and tuples (spgist_private.h). Special space: flags, nRedirection, nPlaceholder, page id u16. */
-import { type ByteRange, type Bytes, newBytes, setU8, setU16, setU32, u8, u16 } from '../bytes.ts';
+import { type ByteRange, type Bytes, fillBytes, newBytes, setU8, setU16, setU32, u8, u16 } from '../bytes.ts';
 import { insertItem } from '../page/add-item.ts';
 import { deleteItem, deleteItems } from '../page/delete-item.ts';
 import { initPage, specialSpace } from '../page/header.ts';
@@ -109,7 +109,7 @@ const deadTuple = newBytes(DEAD_TUPLE_SIZE);
 
 /** `spgFormDeadTuple`, put at an offset number. */
 export function insertRemains(page: Bytes, offset: number, remains: Remains): void {
-  deadTuple.array.fill(0);
+  fillBytes(deadTuple, 0, 0, DEAD_TUPLE_SIZE);
   setU32(deadTuple, 0, remains.state | (DEAD_TUPLE_SIZE << 2));
   setItemPointer(deadTuple, 6, remains.state === STATE_REDIRECT ? remains.link : NO_LINK);
   if (remains.state === STATE_REDIRECT) setU32(deadTuple, 12, remains.xid);
