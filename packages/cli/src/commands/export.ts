@@ -33,7 +33,7 @@ export async function run(session: Session): Promise<CommandResult> {
     { format: neon, place: { storage: source }, role: 'storage', isSnapshotPath: false, fixed },
     { format, storage: destination, role: 'snapshot', isSnapshotPath: true, fixed },
   );
-  if (outcome.written !== undefined) noteOwner(session, destination);
+  if (outcome.written !== undefined && format.name === DATA_DIRECTORY_FORMAT) noteOwner(session, destination);
   return describeOutcome(outcome, { destination, format });
 }
 
