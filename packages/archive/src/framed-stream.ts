@@ -51,7 +51,7 @@ export class FramedStream {
     for (let rest = bytes; rest.length > 0; ) {
       if (this.#slab === undefined) {
         await this.#untilRoom();
-        this.#slab = this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(PIECE_SIZE_BYTES));
+        this.#slab = this.#free.pop() ?? new Uint8Array(PIECE_SIZE_BYTES);
       }
       const part = rest.subarray(0, PIECE_SIZE_BYTES - this.#used);
       this.#slab.set(part, this.#used);
@@ -120,13 +120,7 @@ export class FramedStream {
     this.#slab = undefined;
     this.#used = 0;
     if (bytes.length === 0 && this.#options.compression !== 'gzip') return;
-    const piece = this.#pieceOf(bytes, isLast).then(({ bytes: made, release }) => ({
-      bytes: made,
-      release: () => {
-        release();
-        if (slab.length === PIECE_SIZE_BYTES) this.#free.push(slab);
-      },
-    }));
+    const piece = this.#pieceOf(bytes, isLast);
     // The reader meets the error; until then it must not count as unhandled.
     piece.catch(() => undefined);
     this.#queue.push(piece);
@@ -135,7 +129,7 @@ export class FramedStream {
 
   async #pieceOf(bytes: Uint8Array, isLast: boolean): Promise<Piece> {
     const { compression, level, threads } = this.#options;
-    if (compression === undefined) return plainPiece(bytes);
+    if (compression === undefined) return { bytes, release: () => this.#reuse(bytes) };
     if (compression === 'gzip') {
       this.#crc = crc32(bytes, this.#crc);
       this.#sizeBytes += bytes.length;
@@ -143,9 +137,14 @@ export class FramedStream {
     // The order of the calls is the order of the frames; only their ends come in any order.
     const entry = { compressedBytes: 0, decompressedBytes: bytes.length };
     this.#frames.push(entry);
-    const made = await threads.run({ kind: compression, level, bytes, isLast });
+    const { made, bytes: read } = await threads.run({ kind: compression, level, bytes, isLast });
+    this.#reuse(read);
     entry.compressedBytes = made.length;
     return { bytes: made, release: () => void (made.buffer as ArrayBuffer).transfer(0) };
+  }
+
+  #reuse({ buffer }: Uint8Array): void {
+    if (buffer.byteLength === PIECE_SIZE_BYTES) this.#free.push(new Uint8Array(buffer));
   }
 
   #change(): Promise<void> {
