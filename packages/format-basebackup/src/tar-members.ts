@@ -14,19 +14,26 @@ export interface TarPlace {
 export async function* readMembers({ storage, tar, signal }: TarPlace): AsyncGenerator<TarEntry, void, void> {
   const { body } = await storage.get(tar.key, { signal });
   const stream = tar.compression === undefined ? body : decompress(body, tar.compression, { signal });
-  yield* membersOf(stream, { key: tar.key, url: storage.url, signal });
+  yield* membersOf(stream, { key: tar.key, url: storage.url, freesChunks: true, signal });
 }
 
 /** The members of a plain tar that arrives; a chunk of a body is good until the next one. `key` and `url` are for messages. */
 export async function* membersOf(
   stream: AsyncIterable<Uint8Array>,
   {
+    freesChunks,
     signal,
     ...place
-  }: { readonly key: string; readonly url: string; readonly signal: AbortSignal | undefined },
+  }: {
+    readonly key: string;
+    readonly url: string;
+    /** As of `readTar`. */
+    readonly freesChunks: boolean;
+    readonly signal: AbortSignal | undefined;
+  },
 ): AsyncGenerator<TarEntry, void, void> {
   try {
-    for await (const member of readTar(stream, { signal, freesChunks: true })) {
+    for await (const member of readTar(stream, { signal, freesChunks })) {
       yield { ...member, body: withFaults(member.body, place) };
     }
   } catch (error) {

@@ -44,6 +44,31 @@ test('frames are the same however the stream is cut', () => {
   );
 });
 
+test('bodies that are not kept are whole until the next frame is asked for, and received memory is freed then', () => {
+  const frames = [3000, 10, 5000, 0, 4000].map((size, type) => ({
+    type,
+    body: Buffer.alloc(size, type + 1),
+  }));
+  const bytes = encode(frames);
+  const parser = new FrameParser({ messageBytesMax: 10_000, typed: true });
+  parser.keepsBodies = false;
+  const chunks: Buffer[] = [];
+  let count = 0;
+  for (let offset = 0; offset < bytes.length; offset += 1000) {
+    // Not from Buffer's pool, as what a socket gives.
+    const chunk = Buffer.allocUnsafeSlow(Math.min(1000, bytes.length - offset));
+    bytes.copy(chunk, 0, offset);
+    chunks.push(chunk);
+    parser.push(chunk);
+    for (let frame = parser.next(); frame; frame = parser.next()) {
+      expect(frame.body.equals(frames[count]?.body ?? bytes)).toBe(true);
+      count += 1;
+    }
+  }
+  expect(count).toBe(frames.length);
+  expect(chunks.slice(0, -1).map(({ length }) => length)).toEqual(Array(chunks.length - 1).fill(0));
+});
+
 test('a stream that ends at any byte gives the whole frames before it and knows that it is inside a message', () => {
   const bytes = encode([
     { type: 81, body: Buffer.from('select 1\0') },

@@ -135,7 +135,7 @@ export class LiveBackupReader implements SnapshotReader {
     const role: TarRole = oid === undefined ? { kind: 'base' } : { kind: 'tablespace', oid };
     const { signal, url } = this.#options;
     const tar = received(archive.data, { hasEndMark: this.info.postgresMajor >= END_MARK_SINCE_MAJOR });
-    yield* clusterEntries(membersOf(tar, { key: name, url, signal }), {
+    yield* clusterEntries(membersOf(tar, { key: name, url, freesChunks: false, signal }), {
       role,
       check: this.#sums,
       remains: this.#remains,
@@ -206,8 +206,7 @@ const GATHERED_SIZE_BYTES = 512 * 1024;
 
 /** Larger chunks, all in the same memory: good until the next one is asked for, as {@link membersOf} hands them on. */
 async function* gathered(data: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  // Shared memory is not freed by who reads it.
-  const buffer = new Uint8Array(new SharedArrayBuffer(GATHERED_SIZE_BYTES));
+  const buffer = new Uint8Array(GATHERED_SIZE_BYTES);
   let used = 0;
   for await (const chunk of data) {
     for (let start = 0; start < chunk.length; ) {

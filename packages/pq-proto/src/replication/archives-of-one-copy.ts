@@ -2,13 +2,15 @@ import { BodyReader } from '../body-reader.ts';
 import type { ClientWire } from '../client/client-wire.ts';
 import { BACKEND, COPY } from '../message-types.ts';
 import { type PqError, protocolError } from '../pq-error.ts';
-import { once } from './archives-of-several-copies.ts';
 import {
   type BackupPartSource,
+  type BaseBackupArchive,
+  type BaseBackupManifest,
   type BaseBackupPart,
   type BaseBackupTablespace,
   tablespaceOidOf,
 } from './base-backup-part.ts';
+import { inPassing, once } from './part-data.ts';
 
 const OPERATION = 'base backup';
 
@@ -47,12 +49,13 @@ export class ArchivesOfOneCopy implements BackupPartSource {
     const start = this.#next;
     this.#next = undefined;
     if (start === undefined) return this.#checkAllCame();
-    this.#current = this.#data();
-    return this.#partOf(start, once(this.#current));
+    const part = this.#partOf(start);
+    this.#current = part.kind === 'archive' ? inPassing(this.#options.wire, this.#data()) : this.#data();
+    return { ...part, data: once(this.#current) };
   }
 
-  #partOf(start: BodyReader, data: AsyncIterable<Uint8Array>): BaseBackupPart {
-    if (start.uint8() === TAG.Manifest) return { kind: 'manifest', data };
+  #partOf(start: BodyReader): Omit<BaseBackupArchive, 'data'> | Omit<BaseBackupManifest, 'data'> {
+    if (start.uint8() === TAG.Manifest) return { kind: 'manifest' };
     const name = start.cstring();
     const location = start.cstring();
     start.end();
@@ -62,7 +65,6 @@ export class ArchivesOfOneCopy implements BackupPartSource {
       name,
       tablespaceOid: tablespaceOidOf(name),
       location: location === '' ? undefined : location,
-      data,
     };
   }
 

@@ -1,6 +1,7 @@
 import type { ClientWire } from '../client/client-wire.ts';
 import { BACKEND, COPY } from '../message-types.ts';
 import type { BackupPartSource, BaseBackupPart, BaseBackupTablespace } from './base-backup-part.ts';
+import { inPassing, once } from './part-data.ts';
 
 const OPERATION = 'base backup';
 
@@ -26,9 +27,12 @@ export class ArchivesOfSeveralCopies implements BackupPartSource {
     const next = this.#left.shift();
     if (next === undefined) return undefined;
     await this.#wire.expect(BACKEND.CopyOutResponse, OPERATION);
-    this.#current = this.#data();
+    if (next === 'manifest') {
+      this.#current = this.#data();
+      return { kind: 'manifest', data: once(this.#current) };
+    }
+    this.#current = inPassing(this.#wire, this.#data());
     const data = once(this.#current);
-    if (next === 'manifest') return { kind: 'manifest', data };
     const { oid, location } = next;
     return { kind: 'archive', name: `${oid ?? 'base'}.tar`, tablespaceOid: oid, location, data };
   }
@@ -48,9 +52,4 @@ export class ArchivesOfSeveralCopies implements BackupPartSource {
       yield frame.body;
     }
   }
-}
-
-/** An iterable over a generator that a `break` does not finish, so that the rest can be read over. */
-export function once(generator: AsyncGenerator<Uint8Array, void, void>): AsyncIterable<Uint8Array> {
-  return { [Symbol.asyncIterator]: () => ({ next: () => generator.next() }) };
 }

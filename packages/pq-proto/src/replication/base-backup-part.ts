@@ -18,7 +18,7 @@ export interface BaseBackupArchive {
   /** Undefined for the data directory. */
   readonly tablespaceOid: number | undefined;
   readonly location: string | undefined;
-  /** Bytes of the tar, compressed if the server was asked to. Once; views of received memory. */
+  /** Bytes of the tar, compressed if the server was asked to. Once; a chunk is good until the next one is asked for. */
   readonly data: AsyncIterable<Uint8Array>;
 }
 

@@ -32,7 +32,7 @@ async function take(backup: BaseBackup): Promise<Taken> {
   let manifest = Buffer.alloc(0);
   for await (const part of backup.parts()) {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of part.data) chunks.push(chunk);
+    for await (const chunk of part.data) chunks.push(Buffer.from(chunk));
     if (part.kind === 'manifest') manifest = Buffer.concat(chunks);
     else archives.set(part.name, { bytes: Buffer.concat(chunks), location: part.location });
   }
