@@ -1,5 +1,5 @@
 // A page server takes the WAL of a directory over an import of its base, and pushes everything; prints what it took as JSON:
-//   node --conditions=@neon-snapshot/source ingest-run.ts DIRECTORY
+//   node --conditions=@neon-snapshot/source ingest-run.ts DIRECTORY END-LSN-DECIMAL [PIECE-BYTES]
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { listTenants, listTimelines } from '@neon-snapshot/neon-layer';
@@ -8,14 +8,15 @@ import { type Lsn, lsn, WAL_SEGMENT_SIZE_DEFAULT, walSegmentFileName } from '@ne
 import { acquireLease } from '@neon-snapshot/repository';
 import { openFsStorage } from '@neon-snapshot/storage-fs';
 
-/** What a walsender puts into a message. */
-const PIECE_BYTES = 128 * 1024;
+/** What a walsender puts into a message at most, and what it sends while there is much; at every commit it sends what there is. */
+const PIECE_BYTES_MAX = 128 * 1024;
 const SEGMENT_SIZE = WAL_SEGMENT_SIZE_DEFAULT;
 
 let segment: { readonly name: string; readonly bytes: Uint8Array } | undefined;
 
-const [directory = '.', endText = '0'] = process.argv.slice(2);
+const [directory = '.', endText = '0', pieceText = String(PIECE_BYTES_MAX)] = process.argv.slice(2);
 const end = lsn(BigInt(endText));
+const pieceBytes = Number(pieceText);
 const [bucket, state] = [join(directory, 'bucket-run'), join(directory, 'state')];
 rmSync(bucket, { recursive: true, force: true });
 rmSync(state, { recursive: true, force: true });
@@ -56,6 +57,6 @@ function pieceAt(at: Lsn): Uint8Array {
   const name = walSegmentFileName(1, Number(at / BigInt(SEGMENT_SIZE)), SEGMENT_SIZE);
   const offset = Number(at % BigInt(SEGMENT_SIZE));
   if (segment?.name !== name) segment = { name, bytes: readFileSync(join(directory, 'pgdata/pg_wal', name)) };
-  const length = Math.min(PIECE_BYTES, SEGMENT_SIZE - offset, Number(end - at));
-  return Uint8Array.from(segment.bytes.subarray(offset, offset + length));
+  const length = Math.min(pieceBytes, SEGMENT_SIZE - offset, Number(end - at));
+  return new Uint8Array(segment.bytes.subarray(offset, offset + length));
 }

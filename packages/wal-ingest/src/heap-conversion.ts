@@ -12,10 +12,17 @@
  * Delete and update may be followed by the header and data of the old tuple (logical decoding). HEAP_COMBOCID is cleared,
  * as stock redo clears it; Neon's takes it from the record.
  */
-import { formatLsn, type Lsn, RESOURCE_MANAGER, type WalRecordDecoder } from '@neon-snapshot/postgres';
+import {
+  type DecodedWalBlock,
+  formatLsn,
+  type Lsn,
+  RESOURCE_MANAGER,
+  type WalRecordDecoder,
+} from '@neon-snapshot/postgres';
 import { IngestError } from './ingest-error.ts';
 import { OPERATION_MASK } from './record-context.ts';
-import { type RecordParts, rewriteRecord } from './rewrite-record.ts';
+import type { RecordWriter } from './record-writer.ts';
+import { type PartWriter, rewriteRecord } from './rewrite-record.ts';
 
 const INSERT = 0x00;
 const DELETE = 0x10;
@@ -46,90 +53,132 @@ const BLOCK_DATA_MAX = 0xffff;
  * @param end - Where the record ends, for messages.
  */
 export function convertHeapRecord(decoded: WalRecordDecoder, end: Lsn): Uint8Array {
-  const parts = convertParts(new Conversion(decoded, end));
-  if (parts?.blockData === undefined && parts?.mainData === undefined) return decoded.bytes;
-  return rewriteRecord(decoded, parts);
-}
-
-function convertParts(conversion: Conversion): RecordParts | undefined {
-  const { resourceManager, info } = conversion.decoded;
+  const { resourceManager, info } = decoded;
   const operation = info & OPERATION_MASK;
   if (resourceManager === RESOURCE_MANAGER.heap2) {
-    return operation === MULTI_INSERT ? { blockData: convertTuples(conversion) } : undefined;
+    return operation === MULTI_INSERT ? convertMultiInsert(new Conversion(decoded, end)) : decoded.bytes;
   }
-  if (resourceManager !== RESOURCE_MANAGER.heap) return undefined;
+  if (resourceManager !== RESOURCE_MANAGER.heap) return decoded.bytes;
   switch (operation) {
     case INSERT:
-      return { blockData: convertNewTuple(conversion, 0) };
+      return convertInsert(new Conversion(decoded, end));
     case DELETE:
-      return { mainData: convertDelete(conversion) };
     case LOCK:
-      return { mainData: convertLock(conversion) };
+      return convertDelete(new Conversion(decoded, end), operation === LOCK);
     case UPDATE:
     case HOT_UPDATE:
-      return convertUpdate(conversion);
+      return convertUpdate(new Conversion(decoded, end));
     default:
-      return undefined;
+      return decoded.bytes;
   }
 }
 
-function convertNewTuple(conversion: Conversion, headerOffset: number): Uint8Array | undefined {
-  const data = conversion.blockData();
-  return data.length === 0 ? undefined : conversion.widenHeader(data, headerOffset);
+function convertInsert(conversion: Conversion): Uint8Array {
+  const { decoded } = conversion;
+  const block = conversion.firstBlock();
+  // A page image stands in for the tuple.
+  if (block.dataLength === 0) return decoded.bytes;
+  return rewriteRecord(decoded, {
+    writeBlockData: conversion.newTuple(block, 0),
+    mainLength: decoded.mainLength,
+    growthMax: CID_SIZE,
+  });
 }
 
-function convertDelete(conversion: Conversion): Uint8Array {
-  const main = conversion.main(DELETE_SIZE);
-  return concat(convertTarget(main), conversion.oldTuple(main, DELETE_SIZE));
+/** xid, offset | two bytes of padding, t_cid | infobits, flags; of a delete, the old tuple may follow. */
+function convertDelete(conversion: Conversion, isLock: boolean): Uint8Array {
+  const { decoded } = conversion;
+  const { bytes, mainOffset, mainLength } = decoded;
+  conversion.assertMain(DELETE_SIZE);
+  if (isLock && mainLength !== DELETE_SIZE) conversion.fail('a lock with other main data');
+  const oldTuple = conversion.oldTuple(DELETE_SIZE);
+  const growth = 2 + CID_SIZE + oldTuple.growth;
+  return rewriteRecord(decoded, {
+    writeMainData: (writer) => {
+      writer.copy(bytes, mainOffset, mainOffset + 6);
+      writer.zeros(2 + CID_SIZE);
+      writer.byte((bytes[mainOffset + 6] as number) & ~INFOBITS_COMBOCID);
+      writer.byte(bytes[mainOffset + 7] as number);
+      oldTuple.write(writer);
+    },
+    mainLength: mainLength + growth,
+    growthMax: growth,
+  });
 }
 
-function convertLock(conversion: Conversion): Uint8Array {
-  const main = conversion.main(DELETE_SIZE);
-  return main.length === DELETE_SIZE ? convertTarget(main) : conversion.fail('a lock with other main data');
-}
-
-/** xid, offset | two bytes of padding, t_cid | infobits, flags */
-function convertTarget(main: Uint8Array): Uint8Array {
-  const target = new Uint8Array(DELETE_SIZE + 2 + CID_SIZE);
-  target.set(main.subarray(0, 6));
-  target[12] = (main[6] ?? 0) & ~INFOBITS_COMBOCID;
-  target[13] = main[7] ?? 0;
-  return target;
-}
-
-function convertUpdate(conversion: Conversion): RecordParts {
-  const main = conversion.main(UPDATE_SIZE);
-  const flags = main[7] ?? 0;
-  const head = concat(main.subarray(0, 8), new Uint8Array(CID_SIZE), main.subarray(8, UPDATE_SIZE));
-  head[6] = (main[6] ?? 0) & ~INFOBITS_COMBOCID;
+function convertUpdate(conversion: Conversion): Uint8Array {
+  const { decoded } = conversion;
+  const { bytes, mainOffset, mainLength } = decoded;
+  conversion.assertMain(UPDATE_SIZE);
+  const flags = bytes[mainOffset + 7] as number;
   const headerOffset = ((flags & UPDATE_PREFIX) === 0 ? 0 : 2) + ((flags & UPDATE_SUFFIX) === 0 ? 0 : 2);
-  return {
-    mainData: concat(head, conversion.oldTuple(main, UPDATE_SIZE)),
-    blockData: convertNewTuple(conversion, headerOffset),
-  };
+  const oldTuple = conversion.oldTuple(UPDATE_SIZE);
+  const block = conversion.firstBlock();
+  const growth = CID_SIZE + oldTuple.growth;
+  return rewriteRecord(decoded, {
+    writeBlockData: block.dataLength === 0 ? undefined : conversion.newTuple(block, headerOffset),
+    writeMainData: (writer) => {
+      writer.copy(bytes, mainOffset, mainOffset + 6);
+      writer.byte((bytes[mainOffset + 6] as number) & ~INFOBITS_COMBOCID);
+      writer.byte(flags);
+      writer.zeros(CID_SIZE);
+      writer.copy(bytes, mainOffset + 8, mainOffset + UPDATE_SIZE);
+      oldTuple.write(writer);
+    },
+    mainLength: mainLength + growth,
+    growthMax: growth + CID_SIZE,
+  });
 }
 
-function convertTuples(conversion: Conversion): Uint8Array | undefined {
-  const data = conversion.blockData();
-  if (data.length === 0) return undefined;
-  const main = conversion.main(4);
-  const count = (main[2] ?? 0) | ((main[3] ?? 0) << 8);
-  const out = new Uint8Array(data.length + count * (NEON_TUPLE_SIZE - TUPLE_SIZE));
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  let [from, to] = [0, 0];
-  for (let i = 0; i < count; i += 1) {
-    [from, to] = [from + (from % 2), to + (to % 2)];
-    if (from + TUPLE_SIZE > data.length) conversion.fail(`${count} tuples in ${data.length} bytes`);
-    const size = view.getUint16(from, true);
-    if (from + TUPLE_SIZE + size > data.length) conversion.fail(`a tuple of ${size} bytes`);
-    out.set(data.subarray(from, from + 6), to);
-    clearComboCid(out, to + 4);
-    out.set(data.subarray(from + 6, from + TUPLE_SIZE + size), to + 12);
-    [from, to] = [from + TUPLE_SIZE + size, to + NEON_TUPLE_SIZE + size];
-  }
-  if (from !== data.length) conversion.fail(`${data.length - from} bytes behind the last tuple`);
-  return conversion.checkSize(out);
+function convertMultiInsert(conversion: Conversion): Uint8Array {
+  const { decoded } = conversion;
+  const block = conversion.firstBlock();
+  if (block.dataLength === 0) return decoded.bytes;
+  conversion.assertMain(4);
+  const count = decoded.view.getUint16(decoded.mainOffset + 2, true);
+  // One more where an even place is wanted.
+  const growthMax = count * (NEON_TUPLE_SIZE - TUPLE_SIZE + 1);
+  if (count * TUPLE_SIZE > block.dataLength) conversion.fail(`${count} tuples in ${block.dataLength} bytes`);
+  return rewriteRecord(decoded, {
+    writeBlockData: (writer) => writeTuples(writer, conversion, { block, count }),
+    mainLength: decoded.mainLength,
+    growthMax,
+  });
 }
+
+function writeTuples(
+  writer: RecordWriter,
+  conversion: Conversion,
+  { block, count }: { readonly block: DecodedWalBlock; readonly count: number },
+): void {
+  const { bytes, view } = conversion.decoded;
+  const { dataOffset, dataLength } = block;
+  const start = writer.length;
+  let at = 0;
+  for (let i = 0; i < count; i += 1) {
+    at += at % 2;
+    if ((writer.length - start) % 2 === 1) writer.zeros(1);
+    if (at + TUPLE_SIZE > dataLength) conversion.fail(`${count} tuples in ${dataLength} bytes`);
+    const size = view.getUint16(dataOffset + at, true);
+    if (at + TUPLE_SIZE + size > dataLength) conversion.fail(`a tuple of ${size} bytes`);
+    const from = dataOffset + at;
+    writer.copy(bytes, from, from + 6);
+    writer.clear(writer.length - 2, HEAP_COMBOCID);
+    writer.zeros(2 + CID_SIZE);
+    writer.copy(bytes, from + 6, from + TUPLE_SIZE + size);
+    at += TUPLE_SIZE + size;
+  }
+  if (at !== dataLength) conversion.fail(`${dataLength - at} bytes behind the last tuple`);
+  conversion.assertSize(writer.length - start);
+}
+
+/** Bytes that follow, and how many more they are than before. */
+interface GrownPart {
+  readonly growth: number;
+  readonly write: PartWriter;
+}
+
+const NO_PART: GrownPart = { growth: 0, write: () => undefined };
 
 /** The record being converted, read with checks. */
 class Conversion {
@@ -141,37 +190,41 @@ class Conversion {
     this.#end = end;
   }
 
-  /** Main data of at least `sizeMin` bytes. */
-  main(sizeMin: number): Uint8Array {
-    const { bytes, mainOffset, mainLength } = this.decoded;
+  /** Main data has at least so many bytes. */
+  assertMain(sizeMin: number): void {
+    const { mainLength } = this.decoded;
     if (mainLength < sizeMin) this.fail(`main data of ${mainLength} bytes; expected ${sizeMin}`);
-    return bytes.subarray(mainOffset, mainOffset + mainLength);
   }
 
-  /** Data of block 0; empty where a page image stands in for it. */
-  blockData(): Uint8Array {
-    const block = this.decoded.findBlock(0);
-    if (block === undefined) return this.fail('no block 0');
-    return this.decoded.bytes.subarray(block.dataOffset, block.dataOffset + block.dataLength);
+  firstBlock(): DecodedWalBlock {
+    return this.decoded.findBlock(0) ?? this.fail('no block 0');
+  }
+
+  /** Data of a block with a command id in the tuple header at `headerOffset`. */
+  newTuple({ dataOffset, dataLength }: DecodedWalBlock, headerOffset: number): PartWriter {
+    const tuple = dataOffset + headerOffset;
+    const end = dataOffset + dataLength;
+    if (tuple + HEADER_SIZE > end) this.fail(`a tuple in ${dataLength} bytes`);
+    this.assertSize(dataLength + CID_SIZE);
+    const { bytes } = this.decoded;
+    return (writer) => {
+      writer.copy(bytes, dataOffset, tuple);
+      writeTuple(writer, bytes, { start: tuple, end });
+    };
   }
 
   /** What follows the fixed part of main data: nothing, or the old tuple. */
-  oldTuple(main: Uint8Array, offset: number): Uint8Array {
-    const tuple = main.subarray(offset);
-    return tuple.length === 0 ? tuple : this.widenHeader(tuple, 0);
+  oldTuple(offset: number): GrownPart {
+    const { bytes, mainOffset, mainLength } = this.decoded;
+    if (mainLength === offset) return NO_PART;
+    const [start, end] = [mainOffset + offset, mainOffset + mainLength];
+    if (start + HEADER_SIZE > end) this.fail(`a tuple in ${end - start} bytes`);
+    this.assertSize(end - start + CID_SIZE);
+    return { growth: CID_SIZE, write: (writer) => writeTuple(writer, bytes, { start, end }) };
   }
 
-  /** The bytes with a command id in the tuple header at `offset`. */
-  widenHeader(bytes: Uint8Array, offset: number): Uint8Array {
-    if (bytes.length < offset + HEADER_SIZE) this.fail(`a tuple in ${bytes.length} bytes`);
-    const cidOffset = offset + 4;
-    const wide = concat(bytes.subarray(0, cidOffset), new Uint8Array(CID_SIZE), bytes.subarray(cidOffset));
-    clearComboCid(wide, offset + 2);
-    return this.checkSize(wide);
-  }
-
-  checkSize(data: Uint8Array): Uint8Array {
-    return data.length <= BLOCK_DATA_MAX ? data : this.fail(`${data.length} bytes of tuples`);
+  assertSize(length: number): void {
+    if (length > BLOCK_DATA_MAX) this.fail(`${length} bytes of tuples`);
   }
 
   fail(reason: string): never {
@@ -186,17 +239,14 @@ class Conversion {
   }
 }
 
-/** `at`: where t_infomask lies. */
-function clearComboCid(bytes: Uint8Array, at: number): void {
-  bytes[at] = (bytes[at] ?? 0) & ~HEAP_COMBOCID;
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+/** A tuple from its header on, with a command id. */
+function writeTuple(
+  writer: RecordWriter,
+  bytes: Uint8Array,
+  { start, end }: { readonly start: number; readonly end: number },
+): void {
+  writer.copy(bytes, start, start + 4);
+  writer.clear(writer.length - 2, HEAP_COMBOCID);
+  writer.zeros(CID_SIZE);
+  writer.copy(bytes, start + 4, end);
 }

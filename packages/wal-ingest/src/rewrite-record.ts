@@ -5,6 +5,7 @@ import {
   type WalRecordDecoder,
   walRecordCrc,
 } from '@neon-snapshot/postgres';
+import { RecordWriter } from './record-writer.ts';
 
 /** xlogrecord.h: ids of the items before a record's payload, and what they are long. */
 const ID_BLOCK_MAX = 32;
@@ -13,49 +14,68 @@ const ID_ORIGIN = 253;
 const ID_LONG_MAIN_DATA = 254;
 const ID_SHORT_MAIN_DATA = 255;
 const SHORT_MAIN_DATA_MAX = 255;
+/** id, length u32. */
+const MAIN_HEADER_SIZE_MAX = 5;
 const SAME_RELATION = 0x80;
 const CRC_OFFSET = 20;
+/** Of a block's header: id, fork and flags, length. */
+const BLOCK_LENGTH_OFFSET = 2;
+
+/** Writes a part of a record that is to be another; bounds: `growthMax`. */
+export type PartWriter = (writer: RecordWriter) => void;
 
 /** Parts of a record that are to be others. */
-export interface RecordParts {
-  /** Data of the block with id 0; default: as it is. At most 65535 bytes, and not empty unless it was. */
-  readonly blockData?: Uint8Array | undefined;
-  readonly mainData?: Uint8Array | undefined;
+export interface RecordChanges {
+  /** Data of the block with id 0, which has some. Default: as it is. */
+  readonly writeBlockData?: PartWriter | undefined;
+  readonly writeMainData?: PartWriter | undefined;
+  /** Length of the other main data. */
+  readonly mainLength: number;
+  /** By how much both parts grow at most. */
+  readonly growthMax: number;
 }
 
-/** The record with other parts: lengths and CRC made anew, everything else byte for byte. A fresh array. */
-export function rewriteRecord(decoded: WalRecordDecoder, parts: RecordParts): Uint8Array {
-  const main =
-    parts.mainData ?? decoded.bytes.subarray(decoded.mainOffset, decoded.mainOffset + decoded.mainLength);
-  const pieces: Uint8Array[] = [decoded.bytes.subarray(0, WAL_RECORD_HEADER_SIZE)];
-  pieces.push(...rewriteItems(decoded, parts.blockData), mainHeader(main.length));
-  for (let i = 0; i < decoded.blockCount; i += 1) {
-    const block = decoded.block(i);
-    const { imageOffset, dataOffset, dataLength } = block;
-    const isNew = block.id === 0 && parts.blockData !== undefined;
-    pieces.push(decoded.bytes.subarray(imageOffset, dataOffset + (isNew ? 0 : dataLength)));
-    if (isNew && parts.blockData !== undefined) pieces.push(parts.blockData);
+const writer = new RecordWriter();
+
+/** The record with other parts: lengths and CRC made anew, everything else byte for byte. Shares memory with other such records. */
+export function rewriteRecord(decoded: WalRecordDecoder, changes: RecordChanges): Uint8Array {
+  const { bytes, recordOffset: start, blockCount, mainOffset, mainLength } = decoded;
+  writer.begin(mainOffset + mainLength - start + changes.growthMax + MAIN_HEADER_SIZE_MAX);
+  writer.copy(bytes, start, start + WAL_RECORD_HEADER_SIZE);
+  const firstBlockAt = writeItems(decoded, start + WAL_RECORD_HEADER_SIZE);
+  writeMainHeader(changes.mainLength);
+  const payload = blockCount === 0 ? mainOffset : decoded.block(0).imageOffset;
+  const first = changes.writeBlockData === undefined ? undefined : decoded.findBlock(0);
+  if (first === undefined) writer.copy(bytes, payload, mainOffset);
+  else {
+    writer.copy(bytes, payload, first.dataOffset);
+    const before = writer.length;
+    changes.writeBlockData?.(writer);
+    writer.setU16(firstBlockAt + BLOCK_LENGTH_OFFSET, writer.length - before);
+    writer.copy(bytes, first.dataOffset + first.dataLength, mainOffset);
   }
-  return seal([...pieces, main]);
+  if (changes.writeMainData === undefined) writer.copy(bytes, mainOffset, mainOffset + mainLength);
+  else changes.writeMainData(writer);
+  writer.setU32(0, writer.length);
+  const record = writer.finish();
+  const crc = walRecordCrc(record);
+  for (let i = 0; i < 4; i += 1) record[CRC_OFFSET + i] = crc >>> (8 * i);
+  return record;
 }
 
-/** The items before the payload, but for main data's. */
-function rewriteItems(decoded: WalRecordDecoder, blockData: Uint8Array | undefined): Uint8Array[] {
+/** The items before the payload, but for main data's. Gives where the header of block 0 went. */
+function writeItems(decoded: WalRecordDecoder, first: number): number {
   const { bytes } = decoded;
   const end = decoded.blockCount === 0 ? decoded.mainOffset : decoded.block(0).imageOffset;
-  const items: Uint8Array[] = [];
-  for (let at = WAL_RECORD_HEADER_SIZE; at < end; ) {
-    const id = bytes[at] ?? 0;
+  let firstBlockAt = 0;
+  for (let at = first; at < end; ) {
+    const id = bytes[at] as number;
     const size = itemSize(decoded, at);
-    if (id < ID_LONG_MAIN_DATA) {
-      // A copy: slice() of a Buffer would not be one.
-      const item = Uint8Array.from(bytes.subarray(at, at + size));
-      if (id === 0 && blockData !== undefined) viewOf(item).setUint16(2, blockData.length, true);
-      items.push(item);
-    }
+    if (id === 0) firstBlockAt = writer.length;
+    if (id < ID_LONG_MAIN_DATA) writer.copy(bytes, at, at + size);
     at += size;
   }
-  return items;
+  return firstBlockAt;
 }
 
 function itemSize(decoded: WalRecordDecoder, at: number): number {
@@ -74,26 +94,10 @@ function imageHeaderSize(block: DecodedWalBlock): number {
   return block.compression !== WAL_IMAGE_COMPRESSION.none && block.holeLength > 0 ? 7 : 5;
 }
 
-function mainHeader(length: number): Uint8Array {
-  if (length <= SHORT_MAIN_DATA_MAX) return Uint8Array.of(ID_SHORT_MAIN_DATA, length);
-  const header = new Uint8Array(5).fill(ID_LONG_MAIN_DATA, 0, 1);
-  viewOf(header).setUint32(1, length, true);
-  return header;
-}
-
-function seal(pieces: readonly Uint8Array[]): Uint8Array {
-  const record = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    record.set(piece, at);
-    at += piece.length;
-  }
-  const view = viewOf(record);
-  view.setUint32(0, record.length, true);
-  view.setUint32(CRC_OFFSET, walRecordCrc(record), true);
-  return record;
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function writeMainHeader(length: number): void {
+  const isShort = length <= SHORT_MAIN_DATA_MAX;
+  writer.byte(isShort ? ID_SHORT_MAIN_DATA : ID_LONG_MAIN_DATA);
+  writer.byte(length);
+  if (isShort) return;
+  for (let shift = 8; shift < 32; shift += 8) writer.byte(length >>> shift);
 }
