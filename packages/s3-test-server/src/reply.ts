@@ -29,8 +29,7 @@ export async function sendReply(
   for await (const bytes of chunksOf(body)) {
     const chunk = fault?.kind === 'flip' ? flipByte(bytes, fault.atByte - sent) : bytes;
     const allowed = fault?.kind === 'cut' ? fault.afterBytes - sent : chunk.length;
-    if (!response.write(chunk.subarray(0, Math.max(allowed, 0))))
-      await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(chunk.subarray(0, Math.max(allowed, 0)))) await untilDrained(response);
     sent += chunk.length;
     if (fault?.kind === 'cut' && allowed < chunk.length) {
       cut(response, fault.how);
@@ -39,6 +38,17 @@ export async function sendReply(
     if (response.destroyed) return;
   }
   response.end();
+}
+
+/** Until more can be written, or nobody takes it any more; leaves no listener behind. */
+async function untilDrained(response: ServerResponse): Promise<void> {
+  const first = new AbortController();
+  const { signal } = first;
+  try {
+    await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]);
+  } finally {
+    first.abort();
+  }
 }
 
 /** The reply that tells the client of a failure; anything but an S3Error is a fault of this server. */

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
@@ -181,6 +182,29 @@ test('A listing is paged, folded and in byte order; a batch delete empties it', 
     );
     expect(server.keys(Bucket)).toEqual([]);
   });
+});
+
+test('A client that reads slowly, in many pieces, costs the server no warning', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on('warning', onWarning);
+  const directory = await mkdtemp(join(tmpdir(), 'neon-s3-test-'));
+  try {
+    await withServer({ directory }, async (_, client) => {
+      await client.send(new PutObjectCommand({ Bucket, Key: 'large', Body: Buffer.alloc(16 * 2 ** 20) }));
+      const { Body } = await client.send(new GetObjectCommand({ Bucket, Key: 'large' }));
+      let sizeBytes = 0;
+      for await (const chunk of Body as Readable) {
+        sizeBytes += chunk.length;
+        await sleep(1);
+      }
+      expect(sizeBytes).toBe(16 * 2 ** 20);
+    });
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off('warning', onWarning);
+    await rm(directory, { recursive: true });
+  }
 });
 
 test('Injected faults hit the requests that they name and no others', async () => {
