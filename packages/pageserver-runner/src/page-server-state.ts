@@ -1,9 +1,8 @@
 /** `.neon/pageserver.json`: what is known of a page server that runs. */
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { isProcessRunning, type RepositoryPaths, writeFileAtomic } from '@neon-snapshot/repository';
 import { RunnerError } from './runner-error.ts';
-
-const STATE_VERSION = 1;
+import { encodeState, readState } from './state-file.ts';
 
 export type Durability = 'local' | 'remote';
 
@@ -40,14 +39,14 @@ export type PageServerEnd = {
 export async function writePageServerState(paths: RepositoryPaths, state: PageServerState): Promise<void> {
   await writeFileAtomic({
     path: paths.pageServerFile,
-    text: `${JSON.stringify({ version: STATE_VERSION, ...state }, undefined, 2)}\n`,
+    text: encodeState(state),
     mode: 0o600,
   });
 }
 
 /** Removes the file if it still speaks of this process. */
 export async function removePageServerState(paths: RepositoryPaths, pid: number): Promise<void> {
-  const state = await readState(paths);
+  const state = await readPageServerState(paths);
   if (state?.pid === pid) await rm(paths.pageServerFile, { force: true });
 }
 
@@ -59,7 +58,7 @@ export interface FoundPageServer {
 
 /** The page server of a repository; undefined where none was started or the last one stopped in order. */
 export async function findPageServer(paths: RepositoryPaths): Promise<FoundPageServer | undefined> {
-  const state = await readState(paths);
+  const state = await readPageServerState(paths);
   if (state === undefined) return undefined;
   const running = await isProcessRunning({ pid: state.pid, identity: state.processIdentity });
   return { state, running };
@@ -83,33 +82,16 @@ export function describeEnd({ pid, ended }: PageServerState): string {
   return `the last one, pid ${pid}, ended at ${ended.at}: ${ended.message}`;
 }
 
-async function readState(paths: RepositoryPaths): Promise<PageServerState | undefined> {
-  const text = await readFile(paths.pageServerFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  const state = parseState(text);
-  if (state !== undefined) return state;
-  throw new RunnerError({
-    code: 'RUNNER_STATE_INVALID',
-    operation: 'read state',
-    message: `${paths.pageServerFile} is not what a page server of this version writes; if none runs, remove it`,
-    context: { path: paths.pageServerFile },
+function readPageServerState({ pageServerFile }: RepositoryPaths): Promise<PageServerState | undefined> {
+  return readState<PageServerState>({
+    path: pageServerFile,
+    isWhole,
+    remedy: 'if no page server runs, remove it',
   });
 }
 
-function parseState(text: string): PageServerState | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const state = value as PageServerState & { readonly version: unknown };
-  const isWhole =
-    state.version === STATE_VERSION &&
+function isWhole(state: PageServerState): boolean {
+  return (
     [state.pid, state.pgPort, state.httpPort, state.generation, state.pushIntervalMs].every(
       Number.isSafeInteger,
     ) &&
@@ -119,6 +101,6 @@ function parseState(text: string): PageServerState | undefined {
     ['embedded', 'neon'].includes(state.engine) &&
     ['local', 'remote'].includes(state.durability) &&
     (state.ended === undefined ||
-      [state.ended.at, state.ended.code, state.ended.message].every((each) => typeof each === 'string'));
-  return isWhole ? state : undefined;
+      [state.ended.at, state.ended.code, state.ended.message].every((each) => typeof each === 'string'))
+  );
 }

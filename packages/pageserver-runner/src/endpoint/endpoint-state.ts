@@ -1,12 +1,11 @@
 /** `.neon/endpoints/NAME/endpoint.json`: what an endpoint is, whether it runs or not. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { isServerRunning, readPostmasterPid } from '@neon-snapshot/postgres-process';
 import { type RepositoryPaths, writeFileAtomic } from '@neon-snapshot/repository';
 import type { Durability } from '../page-server-state.ts';
 import { RunnerError } from '../runner-error.ts';
+import { encodeState, readState } from '../state-file.ts';
 import { type EndpointPaths, endpointPaths } from './endpoint-paths.ts';
-
-const STATE_VERSION = 1;
 
 export interface EndpointState {
   readonly name: string;
@@ -33,30 +32,21 @@ export interface Endpoint extends EndpointState {
 
 export async function writeEndpointState(paths: EndpointPaths, state: EndpointState): Promise<void> {
   const { name, timelineId, postgresMajor, port, superuser, socketDirectory, builtAt, durability } = state;
-  const facts = {
-    version: STATE_VERSION,
-    name,
-    timelineId,
-    postgresMajor,
-    port,
-    superuser,
-    socketDirectory,
-    builtAt,
-    durability,
-  };
-  await writeFileAtomic({ path: paths.stateFile, text: `${JSON.stringify(facts, undefined, 2)}\n` });
+  const facts = { name, timelineId, postgresMajor, port, superuser, socketDirectory, builtAt, durability };
+  await writeFileAtomic({ path: paths.stateFile, text: encodeState(facts) });
 }
 
 export async function findEndpoint(repository: RepositoryPaths, name: string): Promise<Endpoint | undefined> {
   const paths = endpointPaths(repository, name);
-  const text = await readFile(paths.stateFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw error;
+  const state = await readState<EndpointState>({
+    path: paths.stateFile,
+    isWhole,
+    remedy: `remove ${paths.directory} while its Postgres is stopped and make the endpoint anew: its data are in storage_dest`,
   });
-  if (text === undefined) return undefined;
+  if (state === undefined) return undefined;
   const isRunning = await isServerRunning(paths.dataDirectory);
   const pid = isRunning ? (await readPostmasterPid(paths.dataDirectory))?.pid : undefined;
-  return { ...parseState(text, paths), paths, pid };
+  return { ...state, paths, pid };
 }
 
 /** Throws `RUNNER_ENDPOINT_NOT_FOUND`, which lists those that there are. */
@@ -88,32 +78,12 @@ export async function listEndpoints(repository: RepositoryPaths): Promise<Endpoi
   return found;
 }
 
-function parseState(text: string, paths: EndpointPaths): EndpointState {
-  const state = tryParse(text);
-  if (state !== undefined) return state;
-  throw new RunnerError({
-    code: 'RUNNER_STATE_INVALID',
-    operation: 'read state',
-    message: `${paths.stateFile} is not what this version writes; remove ${paths.directory} while its Postgres is stopped and make the endpoint anew: its data are in storage_dest`,
-    context: { path: paths.stateFile },
-  });
-}
-
-function tryParse(text: string): EndpointState | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const state = value as EndpointState & { readonly version: unknown };
-  const isWhole =
-    state.version === STATE_VERSION &&
+function isWhole(state: EndpointState): boolean {
+  return (
     [state.name, state.timelineId].every((each) => typeof each === 'string') &&
     [state.postgresMajor, state.port].every(Number.isSafeInteger) &&
     [state.superuser, state.socketDirectory, state.builtAt, state.durability].every(
       (each) => each === undefined || typeof each === 'string',
-    );
-  return isWhole ? state : undefined;
+    )
+  );
 }
