@@ -108,6 +108,18 @@ CREATE TABLE empty_with_index (id int PRIMARY KEY, body text);
 SELECT lo_from_bytea(80000, 'other');
 `;
 
+/** Each on its own: what lies in a user tablespace, of two databases. */
+export function tablespaceStatements(location: string): readonly string[] {
+  return [
+    `CREATE TABLESPACE "far away" LOCATION '${location.replaceAll("'", "''")}'`,
+    `CREATE TABLE far (id int PRIMARY KEY USING INDEX TABLESPACE "far away", body text, tags int[]) TABLESPACE "far away"`,
+    `INSERT INTO far SELECT g, (SELECT string_agg(md5(g || '.' || i), ' ') FROM generate_series(1, g) i), ARRAY[g % 7] FROM generate_series(1, 400) g`,
+    `CREATE INDEX far_tags ON far USING gin (tags) TABLESPACE "far away"`,
+    `CREATE UNLOGGED TABLE far_scratch (id int PRIMARY KEY) TABLESPACE "far away"`,
+    `CREATE DATABASE "far database" TABLESPACE "far away"`,
+  ];
+}
+
 /** Statements of the two prepared transactions, each run in a connection of its own. */
 export const PREPARE_STATEMENTS: readonly string[] = [
   `BEGIN; INSERT INTO pending SELECT g, 'prepared' FROM generate_series(1, ${PENDING_ROW_COUNT}) g; PREPARE TRANSACTION '${PREPARED_TRANSACTIONS[0]}'`,

@@ -1,4 +1,4 @@
-import { appendFile, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -9,6 +9,7 @@ import {
   quoteIdentifier,
   startPostgres,
   tableChecksums,
+  unprivilegedUser,
 } from '@neon-snapshot/postgres-process';
 import {
   bigContents,
@@ -16,6 +17,7 @@ import {
   OTHER_CONTENTS,
   OTHER_DATABASE,
   PREPARE_STATEMENTS,
+  tablespaceStatements,
   VACUUM_STATEMENTS,
 } from './cluster-contents.ts';
 import { copyTemplate } from './template.ts';
@@ -30,6 +32,8 @@ export interface TestClusterOptions {
   readonly scale?: number;
   /** Adds table `big` of at least so many bytes; 1.2 GiB spans two segment files. Default: none. */
   readonly bigRelationBytes?: number;
+  /** A directory that does not exist yet: becomes a tablespace with a table, its TOAST table and indexes. Default: none. */
+  readonly tablespaceDirectory?: string;
   /** Default: a fresh one, which disposing removes. Else it must be absent or empty, and stays. */
   readonly dataDirectory?: string;
   /** Appended to `postgresql.conf`. */
@@ -118,10 +122,20 @@ async function fill({ installation, dataDirectory, options }: FillOptions): Prom
   await lockRowsTogether(server);
   await server.query(`CREATE DATABASE ${quoteIdentifier(OTHER_DATABASE)}`);
   await server.query(OTHER_CONTENTS, { database: OTHER_DATABASE });
+  if (options.tablespaceDirectory !== undefined) {
+    await makeServerDirectory(options.tablespaceDirectory);
+    for (const statement of tablespaceStatements(options.tablespaceDirectory)) await server.query(statement);
+  }
   for (const statement of PREPARE_STATEMENTS) await server.query(statement);
   const checksums = await tableChecksums(server, { signal: options.signal });
   await server.stop(options.shutdown ?? 'fast');
   return checksums;
+}
+
+async function makeServerDirectory(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o700 });
+  const user = unprivilegedUser();
+  if (user !== undefined) await chown(path, user.uid, user.gid);
 }
 
 /** Two transactions that share row locks at one time make multixacts. */

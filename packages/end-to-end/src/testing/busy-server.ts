@@ -46,6 +46,21 @@ const CLIENTS: readonly (readonly string[])[] = [
   ],
 ];
 
+/** Takes away what {@link keepBusy} left in a server, or in one that was made of a backup of it. */
+export async function removeLoad(server: PostgresServer): Promise<void> {
+  for (const { gid } of await server.query("SELECT gid FROM pg_prepared_xacts WHERE gid LIKE 'busy-%'"))
+    await server.query(`ROLLBACK PREPARED '${gid}'`);
+  const tables = await server.query(
+    "SELECT relname FROM pg_class WHERE relkind = 'r' AND (relname IN ('busy', 'shrinking') OR relname LIKE 'made\\_%')",
+  );
+  for (const { relname } of tables) await server.query(`DROP TABLE ${relname}`);
+  await server.query('DROP SEQUENCE busy_sequence');
+  for (const { datname } of await server.query(
+    "SELECT datname FROM pg_database WHERE datname LIKE 'copy\\_%'",
+  ))
+    await server.query(`DROP DATABASE ${datname}`);
+}
+
 /** `pauseMs`: between two statements of a client. */
 export async function keepBusy(
   server: PostgresServer,
