@@ -88,7 +88,7 @@ async function pgbench(): Promise<boolean> {
     const isWell = await withScratch(async (scratch) => {
       await using place = await open(scratch, 'file');
       const run = await soakPgbench({ scratch, place, scale: Number(values.scale), clients, seconds });
-      const faults = [...run.faults, ...(await verifyBucket(place, scratch))];
+      const faults = [...run.faults, ...(await verifyBucket(place, scratch, 'pages'))];
       print({ ...run, url: place.url, faults });
       return faults.length === 0;
     });

@@ -40,7 +40,8 @@ export async function soakPgbench(options: PgbenchOptions): Promise<PgbenchRun> 
   if (PGBENCH === undefined) throw new Error('pgbench is not installed: scripts/servers/install.sh');
   const directory = path.join(options.scratch, 'machine');
   await mkdir(directory, { recursive: true });
-  const flags = [`--storage_dest=${place.url}`, '--durability=remote'];
+  // So that layers are merged too, which happens every 10 s.
+  const flags = [`--storage_dest=${place.url}`, '--durability=remote', '--layer_interval=1s'];
   await using running = runNeon({ directory, flags, env: place.env });
   const { connectionString } = await running.start();
   await run(PGBENCH, ['--initialize', `--scale=${scale}`, '--quiet', connectionString]);

@@ -7,8 +7,12 @@ interface Finding {
 }
 
 /** Errors that `neon snapshot verify --level=meta` finds in a whole storage. Layers that nothing lists any more are none. */
-export async function verifyBucket(place: Place, directory: string): Promise<string[]> {
-  const words = ['snapshot', 'verify', `--storage_dest=${place.url}`, '--level=meta', '-D', directory];
+export async function verifyBucket(
+  place: Place,
+  directory: string,
+  level: 'meta' | 'pages' = 'meta',
+): Promise<string[]> {
+  const words = ['snapshot', 'verify', `--storage_dest=${place.url}`, `--level=${level}`, '-D', directory];
   try {
     const { stdout } = await neon([...words, '--json'], place.env);
     const { findings } = JSON.parse(stdout) as { readonly findings: readonly Finding[] };
