@@ -16,6 +16,7 @@ import { runS3 } from './case-s3.ts';
 import { runServer } from './case-server.ts';
 import { runSmallFiles } from './case-small-files.ts';
 import { runStart } from './case-start.ts';
+import { runStarts } from './case-starts.ts';
 import { type BenchUser, BIN } from './cluster.ts';
 
 export interface BenchOptions {
@@ -23,12 +24,15 @@ export interface BenchOptions {
   readonly user: BenchUser | undefined;
   readonly scale: number;
   readonly rounds: number;
+  /** Of the mixed table. Default: as many as make it about as large as pgbench's tables. */
+  readonly mixedRows: number | undefined;
 }
 
 const { values } = parseArgs({
   options: {
     scale: { type: 'string', default: '45' },
     rounds: { type: 'string', default: '3' },
+    mixed_rows: { type: 'string' },
     dir: { type: 'string', default: path.join(tmpdir(), 'neon-bench') },
     only: { type: 'string', default: 'import,export,s3,small,start,redo,history,ingest' },
   },
@@ -42,6 +46,7 @@ const options: BenchOptions = {
   user,
   scale: Number(values.scale),
   rounds: Number(values.rounds),
+  mixedRows: values.mixed_rows === undefined ? undefined : Number(values.mixed_rows),
 };
 mkdirSync(options.directory, { recursive: true });
 chmodSync(options.directory, 0o755);
@@ -60,6 +65,7 @@ const cases = {
   redo: runRedo,
   history: runHistory,
   ingest: runIngest,
+  starts: runStarts,
   server: runServer,
 } as const;
 for (const name of values.only.split(',')) {

@@ -22,10 +22,14 @@ export function benchCluster(options: BenchOptions): {
     directory,
     user: options.user,
     scale: options.scale,
-    mixedRows: options.scale * MIXED_ROWS_PER_SCALE,
+    mixedRows: mixedRowsAt(options),
   };
   const data = makeCluster(cluster);
   return { data, bytes: diskUsage(path.join(data, 'base')), cluster };
+}
+
+export function mixedRowsAt({ scale, mixedRows }: Pick<BenchOptions, 'scale' | 'mixedRows'>): number {
+  return mixedRows ?? scale * MIXED_ROWS_PER_SCALE;
 }
 
 export function neon(options: BenchOptions, args: readonly string[]): Command {
