@@ -22,6 +22,7 @@ export const MAY_IMPORT = {
     'archive',
     'neon-layer',
     'neon-timeline',
+    'repository',
     'wal-redo',
   ],
   'wal-redo': ['postgres'],

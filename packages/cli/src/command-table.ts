@@ -48,12 +48,18 @@ const TIME: OptionDefinition = {
   describe: 'as of a time with its zone, e.g. 2026-11-22T09:00:55Z, in place of --lsn',
 };
 
+const SNAPSHOT_NAME: OptionDefinition = {
+  type: 'string',
+  describe: 'the timeline and LSN of a named snapshot, in place of --timeline and --lsn',
+};
+
 const EXPORT: OptionTable = {
   ...SNAPSHOT_OPTIONS,
   ...STORAGE_DEST,
   ...TIMELINE_OPTIONS,
   lsn: { type: 'string', describe: 'LSN to export at, e.g. 0/1E1D368 [the end of the timeline]' },
   time: TIME,
+  snapshot: SNAPSHOT_NAME,
   timeline_id_mode: {
     type: 'string',
     choices: ['new', 'original'],
@@ -76,6 +82,7 @@ const SNAPSHOT_COPY: OptionTable = {
   ...TIMELINE_OPTIONS,
   lsn: { type: 'string', describe: 'LSN to read a timeline at [its end]' },
   time: { type: 'string', describe: 'time to read a timeline at, e.g. 2026-11-22T09:00:55Z' },
+  snapshot: SNAPSHOT_NAME,
   recover: RECOVER,
   ...BACKUP_SOURCE_OPTIONS,
   tablespace_mapping: { type: 'list', describe: 'OLD=NEW directory of a tablespace' },

@@ -10,6 +10,7 @@ const FORMAT_FLAGS = [
   'take_over',
   'lsn',
   'time',
+  'snapshot',
   'timeline_id_mode',
   'tablespace_mapping',
   'checkpoint',

@@ -78,12 +78,12 @@ export async function timelineOf(session: Session): Promise<TimelineChoice> {
   const given = args.string('storage_dest');
   if (given !== undefined) return { storageDest: given, tenantId, timelineId };
   const config = await requiredRepository(session);
-  // A timeline id of the repository says nothing about another tenant.
-  const isOtherTenant = tenantId !== undefined && tenantId !== config.tenant_id;
+  // A timeline id of the repository says nothing about another tenant, and a snapshot brings its own.
+  const isOther = (tenantId !== undefined && tenantId !== config.tenant_id) || args.has('snapshot');
   return {
     storageDest: config.storage_dest,
     tenantId: tenantId ?? config.tenant_id,
-    timelineId: timelineId ?? (isOtherTenant ? undefined : config.timeline_id),
+    timelineId: timelineId ?? (isOther ? undefined : config.timeline_id),
   };
 }
 

@@ -75,6 +75,12 @@ export const READ_OPTIONS: readonly FormatOptionDescription[] = [
       'Read the timeline as of a time, such as 2026-11-22T09:00:55Z: with every commit before the first one after it. Not together with lsn.',
   },
   {
+    name: 'snapshot',
+    type: 'string',
+    description:
+      'Read what a named snapshot stands for, its timeline and LSN. Not together with lsn or time.',
+  },
+  {
     name: 'stripe_size',
     type: 'string',
     description:
@@ -116,6 +122,8 @@ export interface ReadOptions {
   readonly lsn: Lsn | undefined;
   /** µs since 2000-01-01 UTC; never with an LSN. */
   readonly time: bigint | undefined;
+  /** Name of a snapshot; never with an LSN or time. */
+  readonly snapshot: string | undefined;
   readonly stripeSize: number | undefined;
   readonly timeLineIdMode: TimeLineIdMode;
   readonly ignorePageErrors: boolean;
@@ -144,6 +152,7 @@ export function parseReadOptions(options: FormatOptions): ReadOptions {
     timelineId: idOption(options, 'timeline_id'),
     lsn: lsnOption(options),
     time: timeOption(options),
+    snapshot: snapshotOption(options),
     stripeSize: stripeSizeOption(options),
     timeLineIdMode: modeOption(options),
     ignorePageErrors: booleanOption(options, 'ignore_page_errors', { fallback: false }),
@@ -185,6 +194,13 @@ function timeOption(options: FormatOptions): bigint | undefined {
   const time = parseCommitTime(text);
   if (time !== undefined) return time;
   throw optionError('time', { expected: 'a time with its zone such as 2026-11-22T09:00:55Z', found: text });
+}
+
+function snapshotOption(options: FormatOptions): string | undefined {
+  const name = stringOption(options, 'snapshot');
+  const isPoint = stringOption(options, 'lsn') !== undefined || stringOption(options, 'time') !== undefined;
+  if (name === undefined || !isPoint) return name;
+  throw optionError('snapshot', { expected: 'the place of lsn and time, not both', found: name });
 }
 
 function stripeSizeOption(options: FormatOptions): number | undefined {

@@ -18,9 +18,12 @@ export async function run(session: Session): Promise<CommandResult> {
   const lsn = await pointInTimeline(session, config, timelineId);
   await using storage = await openStorageOf(session, config, 'write');
   const refs = openRefs({ storage, tenantId: config.tenant_id });
+  const point = { tenantId: config.tenant_id, timelineId, lsn, name, signal };
+  // Never is there a name for what is gone already.
+  await assertKept(storage, point);
   const made = await refs.snapshots.create(name, { timelineId, lsn }, { signal });
   try {
-    await assertKept(storage, { tenantId: config.tenant_id, timelineId, lsn, signal });
+    await assertKept(storage, point);
   } catch (error) {
     await refs.snapshots.remove(name).catch(() => undefined);
     throw error;
@@ -29,26 +32,31 @@ export async function run(session: Session): Promise<CommandResult> {
     command: 'snapshot create',
     lines: [
       `snapshot ${name} at ${formatLsn(lsn)} of timeline ${timelineId}`,
-      `read it  neon export --timeline=${timelineId} --lsn=${formatLsn(lsn)} --snapshot_path=DIRECTORY`,
+      `read it  neon export --snapshot=${name} --snapshot_path=DIRECTORY`,
     ],
     data: { name, timelineId, lsn: formatLsn(lsn), createdAt: made.createdAt.toISOString() },
   };
 }
 
-/** Garbage collection that looked at the names before this one was there may have gone past it. */
+/** Garbage collection that looked at the names before this one was there may have gone past it, unless another name keeps the same LSN. */
 async function assertKept(
   storage: Storage,
   point: {
     readonly tenantId: string;
     readonly timelineId: string;
     readonly lsn: Lsn;
+    /** Keeps nothing yet. */
+    readonly name: string;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { tenantId, timelineId, lsn, signal } = point;
+  const { tenantId, timelineId, lsn, name, signal } = point;
   const tenant = { tenantId, shard: UNSHARDED };
   const first = firstReadableLsn(await loadTimeline(storage, { tenant, timelineId, signal }));
   if (first <= lsn) return;
+  const named = await openRefs({ storage, tenantId }).snapshots.list({ signal });
+  const others = named.filter((each) => each.name !== name);
+  if (others.some((each) => each.timelineId === timelineId && each.lsn === lsn)) return;
   throw new CliError(
     'CLI_LSN_COLLECTED',
     'snapshot create',

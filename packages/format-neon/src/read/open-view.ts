@@ -9,6 +9,7 @@ import type { Storage } from '@neon-snapshot/storage-core';
 import type { ReadOptions } from '../options.ts';
 import { findLsnAt } from '../time/find-lsn-at.ts';
 import type { ChosenTimeline } from './choose-timeline.ts';
+import { isPinned } from './named-snapshots.ts';
 
 export interface ViewRequest {
   readonly options: ReadOptions;
@@ -36,14 +37,23 @@ async function openWhole(storage: Storage, of: ShardRequest): Promise<TimelineRe
   const { timelineId } = chosen;
   const redo = createValueRedo(chosen.index.postgresMajor);
   // An endpoint goes on from the end and nowhere else, so that it has to be known.
-  const upTo = options.timeLineIdMode === 'continue' ? undefined : options.lsn;
+  const upTo = options.timeLineIdMode === 'continue' ? undefined : chosen.lsn;
   const loaded = await loadTimelineWithTail(storage, { tenant, timelineId, redo, upTo, signal });
   const { source } = loaded;
   const { gcCutoffLsn: lsnMin } = chosen.index;
   const { time } = options;
   const lsn =
-    time === undefined ? options.lsn : await findLsnAt(loaded.storage, { source, lsnMin, time, signal });
-  return openTimeline(storage, { tenant, timelineId, loaded, lsn, redo, signal });
+    time === undefined ? chosen.lsn : await findLsnAt(loaded.storage, { source, lsnMin, time, signal });
+  const { tenantId } = tenant;
+  return openTimeline(storage, {
+    tenant,
+    timelineId,
+    loaded,
+    lsn,
+    redo,
+    isPinned: (at) => isPinned(storage, { tenantId, timelineId, lsn: at }, signal),
+    signal,
+  });
 }
 
 async function openShards(storage: Storage, of: ShardRequest): Promise<TimelineReader> {
@@ -54,7 +64,7 @@ async function openShards(storage: Storage, of: ShardRequest): Promise<TimelineR
   const { gcCutoffLsn: lsnMin, diskConsistentLsn: end } = index;
   const lsn =
     time === undefined
-      ? options.lsn
+      ? chosen.lsn
       : await findLsnAt(storage, {
           source: await loadTimeline(storage, { tenant, timelineId, signal }),
           lsnMin,

@@ -1,4 +1,5 @@
-import { TimelineView, type TimelineViewOptions } from '@neon-snapshot/neon-layer';
+import { firstReadableLsn, TimelineView, type TimelineViewOptions } from '@neon-snapshot/neon-layer';
+import type { Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { createValueRedo } from '../redo/value-redo.ts';
 import {
@@ -11,6 +12,8 @@ import { ReloadingTimeline } from './reloading-timeline.ts';
 export interface OpenTimelineOptions extends LoadTimelineWithTailOptions, TimelineViewOptions {
   /** What was loaded already; default: it is loaded. */
   readonly loaded?: TimelineWithTail | undefined;
+  /** Asked where the LSN lies before the first that any timeline's reader may read: whether garbage collection leaves it alone. */
+  readonly isPinned?: ((lsn: Lsn) => Promise<boolean>) | undefined;
 }
 
 /**
@@ -32,7 +35,13 @@ export async function openTimeline(
   });
 }
 
-function viewOf({ storage, source }: TimelineWithTail, options: OpenTimelineOptions): Promise<TimelineView> {
-  const { redo = createValueRedo(source.index.metadata.postgresMajor) } = options;
-  return TimelineView.open(storage, source, { ...options, redo });
+async function viewOf(
+  { storage, source }: TimelineWithTail,
+  options: OpenTimelineOptions,
+): Promise<TimelineView> {
+  const { redo = createValueRedo(source.index.metadata.postgresMajor), lsn, isPinned } = options;
+  const isCollected = lsn !== undefined && lsn < firstReadableLsn(source);
+  // The index is older than the answer: what it lists was still kept for the LSN.
+  const pinned = isCollected && isPinned !== undefined ? await isPinned(lsn) : options.pinned;
+  return TimelineView.open(storage, source, { ...options, pinned, redo });
 }
