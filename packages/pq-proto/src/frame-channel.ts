@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
-import { type Frame, FrameParser } from './frame-parser.ts';
+import { type Frame, FrameParser, freeChunk } from './frame-parser.ts';
 import { MessageBatch } from './message-batch.ts';
 import { PqError } from './pq-error.ts';
+import type { ReceiveBuffers } from './receive-buffers.ts';
 
 /** Received bytes at which reading from the socket stops, and at which it goes on. */
 const READ_HIGH_BYTES = 512 * 1024;
@@ -16,6 +17,8 @@ export interface FrameChannelOptions {
   readonly typed: boolean;
   /** For messages: `host:port`, or `client`. */
   readonly peer: string;
+  /** What the socket was made with, if anything. */
+  readonly buffers?: ReceiveBuffers | undefined;
 }
 
 /**
@@ -41,12 +44,23 @@ export class FrameChannel {
 
   constructor(options: FrameChannelOptions) {
     this.peer = options.peer;
-    this.parser = new FrameParser(options);
+    const { socket, buffers } = options;
+    this.parser = new FrameParser({
+      ...options,
+      giveBack: (chunk) => {
+        if (buffers?.giveBack(chunk) !== true) freeChunk(chunk);
+      },
+    });
     this.gone = this.#gone.signal;
-    const socket = options.socket;
     this.#socket = socket;
     this.#batch = new MessageBatch((bytes, done) => this.#send(bytes, done));
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    buffers?.receiveWith((chunk) => {
+      if (!this.parser.keepsBodies) return this.#receive(chunk);
+      // Whoever gets these bytes may keep them.
+      this.#receive(Buffer.from(chunk));
+      buffers.giveBack(chunk);
+    });
     socket.on('end', () => this.#fail(this.#closedError()));
     socket.on('close', () => this.#fail(this.#closedError()));
     socket.on('error', (error) => this.#fail(this.#closedError(error)));

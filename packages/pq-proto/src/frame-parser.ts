@@ -35,12 +35,19 @@ export class FrameParser {
   #bodyFilled = 0;
   /** Chunks that were taken to their end, and a body that was put together: freed or used again. */
   #spent: Buffer[] = [];
+  readonly #giveBack: (chunk: Buffer) => void;
   #assembly = EMPTY;
   #failure: PqError | undefined;
 
-  constructor(options: { readonly messageBytesMax: number; readonly typed: boolean }) {
+  constructor(options: {
+    readonly messageBytesMax: number;
+    readonly typed: boolean;
+    /** Takes chunks that were used to their end while bodies are not kept. Default: frees them. */
+    readonly giveBack?: (chunk: Buffer) => void;
+  }) {
     this.messageBytesMax = options.messageBytesMax;
     this.typed = options.typed;
+    this.#giveBack = options.giveBack ?? freeChunk;
   }
 
   /** Bytes pushed and not yet taken by `next`. */
@@ -134,10 +141,7 @@ export class FrameParser {
   }
 
   #freeSpent(): void {
-    for (const { buffer, byteLength } of this.#spent) {
-      // A chunk that is a part of something larger is not ours to free.
-      if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
-    }
+    for (const chunk of this.#spent) this.#giveBack(chunk);
     this.#spent = [];
   }
 
@@ -146,6 +150,11 @@ export class FrameParser {
     if (this.#assembly.length < bodyLength) this.#assembly = Buffer.allocUnsafe(bodyLength);
     return this.#assembly.subarray(0, bodyLength);
   }
+}
+
+/** A chunk that is a part of something larger stays. */
+export function freeChunk({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function tooLarge(type: number, length: number, maximum: number): PqError {

@@ -194,32 +194,11 @@ async function* received(
   { hasEndMark }: { readonly hasEndMark: boolean },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    yield* gathered(data);
+    yield* data;
     if (!hasEndMark) yield new Uint8Array(TAR_END_SIZE);
   } catch (error) {
     throw serverFault(error, 'take base backup');
   }
-}
-
-/** The server sends 32 KiB at a time, and each chunk costs a turn of every stage behind. */
-const GATHERED_SIZE_BYTES = 512 * 1024;
-
-/** Larger chunks, all in the same memory: good until the next one is asked for, as {@link membersOf} hands them on. */
-async function* gathered(data: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  const buffer = new Uint8Array(GATHERED_SIZE_BYTES);
-  let used = 0;
-  for await (const chunk of data) {
-    for (let start = 0; start < chunk.length; ) {
-      const part = chunk.subarray(start, start + buffer.length - used);
-      buffer.set(part, used);
-      used += part.length;
-      start += part.length;
-      if (used < buffer.length) continue;
-      yield buffer;
-      used = 0;
-    }
-  }
-  if (used > 0) yield buffer.subarray(0, used);
 }
 
 function historyEntry({ name, content }: TimelineHistoryFile): Entry {

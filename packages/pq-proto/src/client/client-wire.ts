@@ -84,8 +84,12 @@ export class ClientWire {
 
   /** The next message that belongs to the command. Throws the server's error, with everything up to ReadyForQuery read. */
   async read(operation: string): Promise<Frame> {
-    for (;;) {
-      const frame = this.channel.tryRead() ?? (await this.channel.read());
+    return this.passing(this.channel.tryRead() ?? (await this.channel.read()), operation);
+  }
+
+  /** The frame itself, or the first one behind it that belongs to the command. Throws as {@link read} does. */
+  async passing(first: Frame, operation: string): Promise<Frame> {
+    for (let frame = first; ; frame = await this.channel.read()) {
       switch (frame.type) {
         case BACKEND.NoticeResponse:
           this.#onNotice?.(decodeServerFields(frame.body));

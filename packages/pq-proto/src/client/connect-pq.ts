@@ -3,6 +3,7 @@ import { TLSSocket } from 'node:tls';
 import { FrameChannel } from '../frame-channel.ts';
 import { BACKEND } from '../message-types.ts';
 import { isPqError, PqError, type PqServerFields, throwIfAborted } from '../pq-error.ts';
+import { ReceiveBuffers } from '../receive-buffers.ts';
 import { encodeStartupMessage } from '../startup-message.ts';
 import { authenticate } from './authenticate.ts';
 import { tlsServerEndPoint } from './channel-binding.ts';
@@ -54,8 +55,10 @@ interface Attempt {
 }
 
 async function establish(attempt: Attempt): Promise<PqConnection> {
-  const { address, signal, options } = attempt;
-  const plain = await openSocket(address, signal);
+  const { config, address, signal, options } = attempt;
+  const staysPlain = config.tls === 'disable' || address.unixSocket !== undefined;
+  const buffers = staysPlain ? new ReceiveBuffers() : undefined;
+  const plain = await openSocket(address, { signal, buffers });
   try {
     const socket = await upgradeTls(plain, attempt);
     const encrypted = socket instanceof TLSSocket;
@@ -64,6 +67,7 @@ async function establish(attempt: Attempt): Promise<PqConnection> {
       messageBytesMax: MESSAGE_BYTES_MAX,
       typed: true,
       peer: address.peer,
+      buffers,
     });
     const wire = new ClientWire({ channel, onNotice: options.onNotice });
     await wire.run({ operation: 'connect', signal }, () => startSession(wire, { ...attempt, socket }));

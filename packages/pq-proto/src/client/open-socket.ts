@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { abortedError, PqError } from '../pq-error.ts';
+import type { ReceiveBuffers } from '../receive-buffers.ts';
 import type { PqConfig } from './pq-config.ts';
 
 /** Directories where Postgres' builds put their socket: Debian's, and everyone else's. */
@@ -29,11 +30,21 @@ export function addressOf(config: PqConfig): PqAddress {
   return { peer: `${shown}:${port}`, unixSocket: undefined, host: config.hostAddress ?? host, port };
 }
 
+export interface OpenSocketOptions {
+  readonly signal: AbortSignal;
+  /** Who takes what arrives; without it the socket emits it. */
+  readonly buffers?: ReceiveBuffers | undefined;
+}
+
 /** A connected TCP or Unix socket. `PQ_CONNECT` where nothing answers; `signal` ends the attempt. */
-export async function openSocket(address: PqAddress, signal: AbortSignal): Promise<Socket> {
+export async function openSocket(
+  address: PqAddress,
+  { signal, buffers }: OpenSocketOptions,
+): Promise<Socket> {
+  const reading = buffers === undefined ? {} : { onread: buffers.onread };
   const socket = address.unixSocket
-    ? connect({ path: address.unixSocket })
-    : connect({ host: address.host, port: address.port, noDelay: true });
+    ? connect({ path: address.unixSocket, ...reading })
+    : connect({ host: address.host, port: address.port, noDelay: true, ...reading });
   await new Promise<void>((resolve, reject) => {
     const settle = (error?: Error) => {
       socket.off('connect', settle);

@@ -1,5 +1,6 @@
 import { BodyReader } from '../body-reader.ts';
 import type { ClientWire } from '../client/client-wire.ts';
+import type { Frame } from '../frame-parser.ts';
 import { BACKEND, COPY } from '../message-types.ts';
 import { type PqError, protocolError } from '../pq-error.ts';
 import {
@@ -10,12 +11,14 @@ import {
   type BaseBackupTablespace,
   tablespaceOidOf,
 } from './base-backup-part.ts';
-import { inPassing, once } from './part-data.ts';
+import { archiveData, once } from './part-data.ts';
 
 const OPERATION = 'base backup';
 
 /** First byte of each CopyData, basebackup_copy.c of 15. */
 const TAG = { NewArchive: 0x6e, Manifest: 0x6d, Data: 0x64, Progress: 0x70 } as const;
+
+const NOTHING = new Uint8Array(0);
 
 export interface ArchivesOfOneCopyOptions {
   readonly wire: ClientWire;
@@ -43,14 +46,14 @@ export class ArchivesOfOneCopy implements BackupPartSource {
     if (this.#state === 'before') {
       await this.#options.wire.expect(BACKEND.CopyOutResponse, OPERATION);
       this.#state = 'copy';
-      this.#current = this.#data();
+      this.#current = this.#manifest();
     }
     await this.#readOver();
     const start = this.#next;
     this.#next = undefined;
     if (start === undefined) return this.#checkAllCame();
     const part = this.#partOf(start);
-    this.#current = part.kind === 'archive' ? inPassing(this.#options.wire, this.#data()) : this.#data();
+    this.#current = part.kind === 'archive' ? this.#archive() : this.#manifest();
     return { ...part, data: once(this.#current) };
   }
 
@@ -84,30 +87,39 @@ export class ArchivesOfOneCopy implements BackupPartSource {
     this.#current = undefined;
   }
 
-  /** Data up to the start of the next part, which it leaves in `#next`, or to CopyDone. */
-  async *#data(): AsyncGenerator<Uint8Array, void, void> {
-    const { wire, onProgress } = this.#options;
+  #archive(): AsyncGenerator<Uint8Array, void, void> {
+    const payloadOf = (frame: Frame) => this.#payloadOf(frame);
+    return archiveData({ wire: this.#options.wire, operation: OPERATION, payloadOf });
+  }
+
+  async *#manifest(): AsyncGenerator<Uint8Array, void, void> {
     while (this.#state === 'copy') {
-      const frame = await wire.read(OPERATION);
-      if (frame.type === COPY.Done) {
-        this.#state = 'after';
-        return;
-      }
-      if (frame.type !== COPY.Data) throw wire.unexpected(frame, OPERATION);
-      switch (frame.body[0]) {
-        case TAG.Data:
-          yield frame.body.subarray(1);
-          break;
-        case TAG.NewArchive:
-        case TAG.Manifest:
-          this.#next = new BodyReader(frame.body, 'base backup');
-          return;
-        case TAG.Progress:
-          onProgress?.(progressOf(frame.body));
-          break;
-        default:
-          throw unknownTag(frame.body[0]);
-      }
+      const payload = this.#payloadOf(await this.#options.wire.read(OPERATION));
+      if (payload === undefined) return;
+      if (payload.length > 0) yield payload;
+    }
+  }
+
+  /** Undefined at the start of the next part, which stays in `#next`, and at CopyDone. */
+  #payloadOf(frame: Frame): Uint8Array | undefined {
+    const { wire, onProgress } = this.#options;
+    if (frame.type === COPY.Done) {
+      this.#state = 'after';
+      return undefined;
+    }
+    if (frame.type !== COPY.Data) throw wire.unexpected(frame, OPERATION);
+    switch (frame.body[0]) {
+      case TAG.Data:
+        return frame.body.subarray(1);
+      case TAG.NewArchive:
+      case TAG.Manifest:
+        this.#next = new BodyReader(frame.body, 'base backup');
+        return undefined;
+      case TAG.Progress:
+        onProgress?.(progressOf(frame.body));
+        return NOTHING;
+      default:
+        throw unknownTag(frame.body[0]);
     }
   }
 }

@@ -1,7 +1,8 @@
 import type { ClientWire } from '../client/client-wire.ts';
+import type { Frame } from '../frame-parser.ts';
 import { BACKEND, COPY } from '../message-types.ts';
 import type { BackupPartSource, BaseBackupPart, BaseBackupTablespace } from './base-backup-part.ts';
-import { inPassing, once } from './part-data.ts';
+import { archiveData, once } from './part-data.ts';
 
 const OPERATION = 'base backup';
 
@@ -28,10 +29,11 @@ export class ArchivesOfSeveralCopies implements BackupPartSource {
     if (next === undefined) return undefined;
     await this.#wire.expect(BACKEND.CopyOutResponse, OPERATION);
     if (next === 'manifest') {
-      this.#current = this.#data();
+      this.#current = this.#manifest();
       return { kind: 'manifest', data: once(this.#current) };
     }
-    this.#current = inPassing(this.#wire, this.#data());
+    const payloadOf = (frame: Frame) => this.#payloadOf(frame);
+    this.#current = archiveData({ wire: this.#wire, operation: OPERATION, payloadOf });
     const data = once(this.#current);
     const { oid, location } = next;
     return { kind: 'archive', name: `${oid ?? 'base'}.tar`, tablespaceOid: oid, location, data };
@@ -44,12 +46,17 @@ export class ArchivesOfSeveralCopies implements BackupPartSource {
     this.#current = undefined;
   }
 
-  async *#data(): AsyncGenerator<Uint8Array, void, void> {
+  async *#manifest(): AsyncGenerator<Uint8Array, void, void> {
     for (;;) {
-      const frame = await this.#wire.read(OPERATION);
-      if (frame.type === COPY.Done) return;
-      if (frame.type !== COPY.Data) throw this.#wire.unexpected(frame, OPERATION);
-      yield frame.body;
+      const payload = this.#payloadOf(await this.#wire.read(OPERATION));
+      if (payload === undefined) return;
+      yield payload;
     }
+  }
+
+  #payloadOf(frame: Frame): Uint8Array | undefined {
+    if (frame.type === COPY.Done) return undefined;
+    if (frame.type !== COPY.Data) throw this.#wire.unexpected(frame, OPERATION);
+    return frame.body;
   }
 }
