@@ -3,6 +3,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { soakKills } from '../../packages/end-to-end/src/soak/kills.ts';
 import { soakOutage } from '../../packages/end-to-end/src/soak/outages.ts';
+import { soakPauses } from '../../packages/end-to-end/src/soak/pauses.ts';
 import { soakPgbench } from '../../packages/end-to-end/src/soak/pgbench.ts';
 import { openPlace, openPlaceBelow, type Place } from '../../packages/end-to-end/src/soak/places.ts';
 import { soakRaces } from '../../packages/end-to-end/src/soak/races.ts';
@@ -14,6 +15,7 @@ import { startS3Process } from '../../packages/end-to-end/src/testing/s3-process
 const USAGE = `usage: npm run soak -- kills [--rounds=50] [--durability=remote|local] [--push_interval_ms=1000]
        npm run soak -- pgbench [--rounds=3] [--seconds=60] [--scale=10]
        npm run soak -- races [--rounds=20]
+       npm run soak -- pauses [--rounds=20]
        npm run soak -- outages [--seconds=60] [--durability=remote|local] [--kind=silent|reset|503]
        npm run soak -- outages --server_pid=PID [--seconds=60] [--durability=remote|local] [--kind=silent|killed]
 common: [--place=file|s3 | --storage_dest=URL] [--clients=4]; each line that is printed is a JSON object, the last one is the sum`;
@@ -139,7 +141,23 @@ const races = () =>
     return faults.length === 0 && oneWinner === all.length;
   });
 
-const COMMANDS: Readonly<Record<string, () => Promise<boolean>>> = { kills, pgbench, outages, races };
+const pauses = () =>
+  withScratch(async (scratch) => {
+    await using place = await open(scratch, 's3');
+    const all = await soakPauses({
+      scratch,
+      place,
+      rounds: Number(values.rounds ?? 20),
+      clients,
+      onRound: print,
+    });
+    const faults = [...all.flatMap((each) => each.faults), ...(await verifyBucket(place, scratch))];
+    const missing = all.reduce((sum, each) => sum + each.missing, 0);
+    print({ pauses: all.length, missing, url: place.url, faults });
+    return faults.length === 0 && missing === 0;
+  });
+
+const COMMANDS: Readonly<Record<string, () => Promise<boolean>>> = { kills, pgbench, outages, races, pauses };
 const command = COMMANDS[positionals[0] ?? ''];
 if (command === undefined) console.error(USAGE);
 process.exitCode = command === undefined ? 2 : (await command()) ? 0 : 1;

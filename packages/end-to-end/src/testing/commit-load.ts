@@ -7,6 +7,8 @@ export interface CommitLoad {
   readonly ended: Promise<void>;
   /** Of each client: the number of its last acknowledged commit and when that was, oldest first. */
   readonly acknowledged: readonly (readonly { readonly number: number; readonly at: number }[])[];
+  /** The number of its first client. */
+  readonly firstClient: number;
   stop(): Promise<void>;
 }
 
@@ -46,18 +48,23 @@ export async function prepareLoad(connectionString: string): Promise<void> {
   }
 }
 
-/** Each client goes on behind what is stored of it. */
-export async function startLoad(connectionString: string, clientCount: number): Promise<CommitLoad> {
+/** Each client goes on behind what is stored of it. There are 16 of them. */
+export async function startLoad(
+  connectionString: string,
+  clientCount: number,
+  firstClient = 0,
+): Promise<CommitLoad> {
   let isStopping = false;
   const acknowledged = Array.from({ length: clientCount }, () => [] as { number: number; at: number }[]);
   const clients = await Promise.all(
     Array.from({ length: clientCount }, async (_, client) => ({
       session: await connect(connectionString),
-      client,
+      client: firstClient + client,
+      commits: acknowledged[client],
     })),
   );
   const ended = Promise.all(
-    clients.map(async ({ session, client }) => {
+    clients.map(async ({ session, client, commits }) => {
       const { last } = await storedCommits(session, client);
       for (let number = last + 1; !isStopping; number += 1) {
         try {
@@ -73,7 +80,7 @@ export async function startLoad(connectionString: string, clientCount: number): 
           if (error instanceof pg.DatabaseError && /^(53|57)/.test(error.code ?? '') === false) throw error;
           break;
         }
-        acknowledged[client]?.push({ number, at: performance.now() });
+        commits?.push({ number, at: performance.now() });
       }
       await session.end().catch(() => undefined);
     }),
@@ -81,6 +88,7 @@ export async function startLoad(connectionString: string, clientCount: number): 
   return {
     ended,
     acknowledged,
+    firstClient,
     stop: () => {
       isStopping = true;
       return ended;
@@ -103,7 +111,8 @@ export async function checkCommits(connectionString: string, load: CommitLoad): 
   const faults: string[] = [];
   const missingSince: number[] = [];
   try {
-    for (const [client, commits] of load.acknowledged.entries()) {
+    for (const [index, commits] of load.acknowledged.entries()) {
+      const client = load.firstClient + index;
       const { count, last } = await storedCommits(session, client);
       const { rows } = await session.query<{ number: number }>(
         'SELECT number FROM counters WHERE client = $1',

@@ -6,7 +6,7 @@ const run = promisify(execFile);
 const POLL_INTERVAL_MS = 20;
 
 /** Processes whose command line names the directory, and all their descendants: page server, Postgres, `neon` itself. */
-async function processesOf(directory: string): Promise<number[]> {
+export async function processesOf(directory: string): Promise<number[]> {
   const { stdout } = await run('ps', ['-eo', 'pid=,ppid=,stat=,args=', '-ww'], { maxBuffer: 64 * 2 ** 20 });
   const all = stdout.split('\n').flatMap((line) => {
     const [, pid, parent, state, args = ''] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
