@@ -18,12 +18,18 @@ export async function run(session: Session): Promise<CommandResult> {
   const lsn = await pointInTimeline(session, config, timelineId);
   await using storage = await openStorageOf(session, config, 'write');
   const refs = openRefs({ storage, tenantId: config.tenant_id });
-  const point = { tenantId: config.tenant_id, timelineId, lsn, name, signal };
+  const point: Point = { tenantId: config.tenant_id, timelineId, lsn, signal };
   // Never is there a name for what is gone already.
-  await assertKept(storage, point);
+  const keptBy = await namesThatKeep(storage, point);
+  await assertKept(storage, point, keptBy);
   const made = await refs.snapshots.create(name, { timelineId, lsn }, { signal });
   try {
-    await assertKept(storage, point);
+    const stillKeptBy = await namesThatKeep(storage, point);
+    await assertKept(
+      storage,
+      point,
+      keptBy.filter((each) => stillKeptBy.includes(each)),
+    );
   } catch (error) {
     await refs.snapshots.remove(name).catch(() => undefined);
     throw error;
@@ -38,25 +44,31 @@ export async function run(session: Session): Promise<CommandResult> {
   };
 }
 
-/** Garbage collection that looked at the names before this one was there may have gone past it, unless another name keeps the same LSN. */
-async function assertKept(
+interface Point {
+  readonly tenantId: string;
+  readonly timelineId: string;
+  readonly lsn: Lsn;
+  readonly signal: AbortSignal;
+}
+
+/** Names that keep the point already. */
+async function namesThatKeep(
   storage: Storage,
-  point: {
-    readonly tenantId: string;
-    readonly timelineId: string;
-    readonly lsn: Lsn;
-    /** Keeps nothing yet. */
-    readonly name: string;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  const { tenantId, timelineId, lsn, name, signal } = point;
+  { tenantId, timelineId, lsn, signal }: Point,
+): Promise<readonly string[]> {
+  const named = await openRefs({ storage, tenantId }).snapshots.list({ signal });
+  return named.filter((each) => each.timelineId === timelineId && each.lsn === lsn).map(({ name }) => name);
+}
+
+/**
+ * Garbage collection that looked at the names before the new one was there may have gone past it, unless another name, `keptBy`, has kept the
+ * point all the time.
+ */
+async function assertKept(storage: Storage, point: Point, keptBy: readonly string[]): Promise<void> {
+  const { tenantId, timelineId, lsn, signal } = point;
   const tenant = { tenantId, shard: UNSHARDED };
   const first = firstReadableLsn(await loadTimeline(storage, { tenant, timelineId, signal }));
-  if (first <= lsn) return;
-  const named = await openRefs({ storage, tenantId }).snapshots.list({ signal });
-  const others = named.filter((each) => each.name !== name);
-  if (others.some((each) => each.timelineId === timelineId && each.lsn === lsn)) return;
+  if (first <= lsn || keptBy.length > 0) return;
   throw new CliError(
     'CLI_LSN_COLLECTED',
     'snapshot create',

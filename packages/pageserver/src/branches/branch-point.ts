@@ -2,7 +2,8 @@ import { firstReadableLsn, type TimelineSource } from '@neon-snapshot/neon-layer
 import { findLsnAt, formatCommitTime } from '@neon-snapshot/neon-timeline';
 import { formatLsn, type Lsn, lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
-import { snapshotPins } from '../gc/tenant-timelines.ts';
+import { pinnedPoints } from '../gc/retained-points.ts';
+import { listedTimelines, snapshotPins } from '../gc/tenant-timelines.ts';
 import { PageServerError } from '../page-server-error.ts';
 import type { CallOptions } from '../timeline/timeline-types.ts';
 import type { BranchHost, BranchParent } from './branch-host.ts';
@@ -35,8 +36,7 @@ export async function branchPoint(
   const end = source.index.metadata.diskConsistentLsn;
   const found = await lsnOf(parent.storage, source, start, options);
   if (found > end) throw behindEnd(source, { found, end });
-  // State changes at ends of records only, which are multiples of 8, and WAL goes on at one.
-  const at = lsn(found - (found % 8n));
+  const at = lastRecordEnd(found);
   while (source.ancestor !== undefined && at < source.ancestor.lsn) source = source.ancestor.source;
   return { source, lsn: at };
 }
@@ -76,14 +76,33 @@ export async function assertReadable(
   const { source, lsn: at } = point;
   const first = firstReadableLsn(source);
   if (at >= first) return;
-  const pins = [...(await snapshotPins(host.bucket, host.tenantId, { signal })), ...host.leased()];
-  if (pins.some((pin) => pin.timelineId === source.timelineId && pin.lsn === at)) return;
+  if ((await pinnedOf(host, source, { signal })).includes(at)) return;
   throw new PageServerError({
     code: 'PAGESERVER_LSN_OUT_OF_RANGE',
     operation: 'create branch',
     message: `timeline ${source.timelineId} has no history before ${formatLsn(first)} any more; asked for was ${formatLsn(at)}; a snapshot keeps an LSN for longer`,
     context: { timelineId: source.timelineId, lsn: formatLsn(at), lsnMin: formatLsn(first) },
   });
+}
+
+/**
+ * LSNs of a timeline that names and leases pin, down to where records end. Not those that other branches keep: of two that are made at once
+ * each would count on the other.
+ */
+async function pinnedOf(
+  host: BranchHost,
+  { timelineId }: TimelineSource,
+  { signal }: CallOptions,
+): Promise<readonly Lsn[]> {
+  const { bucket, tenantId } = host;
+  const pinned = [...(await snapshotPins(bucket, tenantId, { signal })), ...host.leased()];
+  const timelines = await listedTimelines(bucket, tenantId, { signal });
+  return pinnedPoints(timelineId, timelines, pinned).map(lastRecordEnd);
+}
+
+/** State changes at ends of records only, which are multiples of 8, and WAL goes on at one. */
+function lastRecordEnd(at: Lsn): Lsn {
+  return lsn(at - (at % 8n));
 }
 
 function behindEnd(

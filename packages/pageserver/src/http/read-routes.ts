@@ -1,4 +1,4 @@
-import { isNeonLayerError, keyFromHex } from '@neon-snapshot/neon-layer';
+import { firstReadableLsn, isNeonLayerError, keyFromHex } from '@neon-snapshot/neon-layer';
 import { findLsnAt, parseCommitTime } from '@neon-snapshot/neon-timeline';
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import { readAll } from '@neon-snapshot/storage-core';
@@ -21,14 +21,15 @@ export function readRoutes(pageServer: PageServer): Route[] {
     {
       method: 'GET',
       path: `${TIMELINE}/getpage`,
-      handle: (request) => getPage(timelineOf(pageServer, request), request),
+      handle: (request) => getPage(pageServer, request),
     },
     {
       method: 'GET',
       path: `${TIMELINE}/keyspace`,
       handle: async (request) => {
         const timeline = timelineOf(pageServer, request);
-        return json(await keyspaceInfo(timeline, lsnOf(timeline, request.query.get('at_lsn')), request));
+        const lsn = await readableLsn(pageServer, timeline, request.query.get('at_lsn'));
+        return json(await keyspaceInfo(timeline, lsn, request));
       },
     },
     {
@@ -55,16 +56,20 @@ export function readRoutes(pageServer: PageServer): Route[] {
 }
 
 /** Value of a key at an LSN: its bytes, or `{"page": [bytes]}` as Neon's page server has it. */
-async function getPage(timeline: Timeline, request: HttpRequest): Promise<HttpAnswer> {
-  const lsn = lsnOf(timeline, request.query.get('lsn'));
+async function getPage(pageServer: PageServer, request: HttpRequest): Promise<HttpAnswer> {
+  const timeline = timelineOf(pageServer, request);
+  const lsn = await readableLsn(pageServer, timeline, request.query.get('lsn'));
   const value = await timeline.get(keyOf(request.query.get('key')), lsn, { signal: request.signal });
   if (value === undefined) throw notFound(`there is no value of that key at ${formatLsn(lsn)}`);
   return request.accepts(OCTETS) ? { kind: 'bytes', bytes: value } : json({ page: [...value] });
 }
 
-/** Default: the end. */
-function lsnOf(timeline: Timeline, text: string | null): Lsn {
-  return text === null ? timeline.lastRecordLsn : lsnField(text, 'the LSN');
+/** Default: the end. An LSN that a named snapshot keeps gets a lease. */
+async function readableLsn({ leases }: PageServer, timeline: Timeline, text: string | null): Promise<Lsn> {
+  if (text === null) return timeline.lastRecordLsn;
+  const lsn = lsnField(text, 'the LSN');
+  if (lsn < firstReadableLsn(timeline.source)) await leases.isKept(timeline.timelineId, lsn);
+  return lsn;
 }
 
 function keyOf(text: string | null): Uint8Array {
@@ -95,9 +100,9 @@ async function lsnByTimestamp(timeline: Timeline, request: HttpRequest): Promise
   return json({ lsn: formatLsn(lsn), kind: found.kind });
 }
 
-function lease(pageServer: PageServer, timeline: Timeline, request: HttpRequest): HttpAnswer {
+async function lease({ leases }: PageServer, timeline: Timeline, request: HttpRequest): Promise<HttpAnswer> {
   const lsn = lsnField(textField(request.body, 'lsn'), 'lsn');
-  const until = pageServer.leases.grantFor(timeline, lsn);
+  const until = await leases.grantFor(timeline, lsn);
   return json({ valid_until: until.toISOString() });
 }
 

@@ -1,6 +1,8 @@
 import type { LeaseClock } from '@neon-snapshot/repository';
 import type { TimelineMaintenance } from '../maintenance/timeline-maintenance.ts';
+import type { CallOptions } from '../timeline/timeline-types.ts';
 import type { PageServerEvent } from './events.ts';
+import { closedError } from './page-server-faults.ts';
 
 const INTERVAL_MS = 10_000;
 /** After failures: it doubles up to this. */
@@ -19,6 +21,7 @@ export class MaintenanceLoop {
   readonly #options: MaintenanceLoopOptions;
   readonly #ended = new AbortController();
   readonly #done: Promise<void>;
+  readonly #asked = new Set<Promise<unknown>>();
 
   constructor(options: MaintenanceLoopOptions) {
     this.maintenance = options.maintenance;
@@ -27,8 +30,26 @@ export class MaintenanceLoop {
   }
 
   async stop(): Promise<void> {
-    this.#ended.abort();
+    this.#ended.abort(closedError());
     await this.#done;
+    await Promise.allSettled(this.#asked);
+  }
+
+  /** Something that was asked for, in between; it ends when the timeline does. */
+  async run<Result>(
+    work: (maintenance: TimelineMaintenance, options: CallOptions) => Promise<Result>,
+    { signal }: CallOptions = {},
+  ): Promise<Result> {
+    const ended = this.#ended.signal;
+    ended.throwIfAborted();
+    const both = signal === undefined ? ended : AbortSignal.any([ended, signal]);
+    const done = work(this.maintenance, { signal: both });
+    this.#asked.add(done);
+    try {
+      return await done;
+    } finally {
+      this.#asked.delete(done);
+    }
   }
 
   async #run(): Promise<void> {

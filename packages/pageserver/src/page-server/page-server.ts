@@ -4,7 +4,7 @@ import { isRepositoryError } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { finishDeletions } from '../branches/delete-branch.ts';
 import { LayerCache } from '../cache/layer-cache.ts';
-import { listedTimeline } from '../gc/tenant-timelines.ts';
+import { listedTimeline, snapshotPins } from '../gc/tenant-timelines.ts';
 import { LsnLeases } from '../leases/lsn-leases.ts';
 import { TimelineMaintenance } from '../maintenance/timeline-maintenance.ts';
 import { Turns } from '../maintenance/turns.ts';
@@ -34,7 +34,7 @@ export class PageServer implements AsyncDisposable {
   readonly tenantId: string;
   readonly config: PageServerConfig;
   /** LSNs that readers asked to be kept. */
-  readonly leases: LsnLeases = new LsnLeases();
+  readonly leases: LsnLeases;
   /** How long its readers' requests took. */
   readonly queryTimes: QueryTimes = new QueryTimes();
   readonly #options: PageServerOptions;
@@ -82,6 +82,13 @@ export class PageServer implements AsyncDisposable {
     this.config = config;
     this.#options = options;
     const { storage, lease, clock = systemClock, tenantId } = options;
+    this.leases = new LsnLeases({
+      now: () => clock.now(),
+      isNamed: async (timelineId, lsn) => {
+        const pins = await snapshotPins(storage, tenantId, { signal: this.#ended.signal });
+        return pins.some((pin) => pin.timelineId === timelineId && pin.lsn === lsn);
+      },
+    });
     const guard: WriteGuard = createWriteGuard(lease, (error) => this.#fence(error));
     this.#services = {
       tenantId,
@@ -138,6 +145,17 @@ export class PageServer implements AsyncDisposable {
   /** Compaction and garbage collection of a timeline, for metrics and on demand. */
   maintenance(timelineId: string): TimelineMaintenance | undefined {
     return this.#maintenance.get(timelineId)?.maintenance;
+  }
+
+  /** Has a timeline compacted, or its garbage collected, now. Throws `PAGESERVER_NOT_FOUND`, and `PAGESERVER_CLOSED` where it ends meanwhile. */
+  maintain<Result>(
+    timelineId: string,
+    work: (maintenance: TimelineMaintenance, options: CallOptions) => Promise<Result>,
+    options: CallOptions,
+  ): Promise<Result> {
+    const loop = this.#maintenance.get(timelineId);
+    if (loop === undefined) throw noTimeline(timelineId, this.tenantId);
+    return loop.run(work, options);
   }
 
   now(): Date {

@@ -33,7 +33,7 @@ export interface PagestreamOptions {
   readonly session: CopyBothSession;
   readonly timeline: Timeline;
   readonly version: PagestreamVersion;
-  readonly isLeased: (lsn: Lsn) => boolean;
+  readonly isKept: (lsn: Lsn) => boolean | Promise<boolean>;
   readonly waitTimeoutMs: number;
   readonly queryTimes: QueryTimes;
   /** A request that failed for a reason that is not the client's. */
@@ -73,7 +73,7 @@ async function answerRequest(bytes: Uint8Array, options: PagestreamOptions): Pro
       timeline,
       requestLsn: request.requestLsn,
       notModifiedSince: request.notModifiedSince,
-      isLeased: options.isLeased,
+      isKept: options.isKept,
       waitTimeoutMs: options.waitTimeoutMs,
       signal: options.session.signal,
     });

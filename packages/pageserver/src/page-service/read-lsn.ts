@@ -8,14 +8,15 @@ export interface ReadLsnOptions {
   readonly requestLsn: Lsn;
   /** The caller knows that what is read has not changed since. */
   readonly notModifiedSince: Lsn;
-  readonly isLeased: (lsn: Lsn) => boolean;
+  /** Whether an LSN before the GC cutoff can be read nevertheless. */
+  readonly isKept: (lsn: Lsn) => boolean | Promise<boolean>;
   readonly waitTimeoutMs: number;
   readonly signal: AbortSignal;
 }
 
 /**
  * The LSN to read at (`wait_or_get_last_lsn` of Neon's page_service.rs): at not-modified-since where that has yet to arrive, else at
- * the request LSN, but not above the end, since nothing that is read changed in between. A promise only where it has to wait.
+ * the request LSN, but not above the end, since nothing that is read changed in between. A promise only where it has to wait, or is asked for history.
  */
 export function readLsn(options: ReadLsnOptions): Lsn | Promise<Lsn> {
   const { timeline, requestLsn, notModifiedSince } = options;
@@ -26,14 +27,18 @@ export function readLsn(options: ReadLsnOptions): Lsn | Promise<Lsn> {
       `invalid request with request LSN ${formatLsn(requestLsn)} and not_modified_since ${formatLsn(notModifiedSince)}`,
     );
   const cutoff = timeline.gcCutoff;
-  if (requestLsn < cutoff && !options.isLeased(requestLsn))
-    throw badRequest(
-      `tried to request a page version that was garbage collected. requested at ${formatLsn(requestLsn)} gc cutoff ${formatLsn(cutoff)}`,
-    );
+  if (requestLsn < cutoff) return keptLsn(options, cutoff);
   if (notModifiedSince > lastRecordLsn) return waitFor(options);
   // What was read last did not change between the end and the LSN asked for.
   if (requestLsn > lastRecordLsn) return lastRecordLsn;
   return requestLsn;
+}
+
+async function keptLsn({ requestLsn, isKept }: ReadLsnOptions, cutoff: Lsn): Promise<Lsn> {
+  if (await isKept(requestLsn)) return requestLsn;
+  throw badRequest(
+    `tried to request a page version that was garbage collected. requested at ${formatLsn(requestLsn)} gc cutoff ${formatLsn(cutoff)}`,
+  );
 }
 
 async function waitFor({ timeline, notModifiedSince, waitTimeoutMs, signal }: ReadLsnOptions): Promise<Lsn> {
@@ -46,14 +51,15 @@ export async function backupLsn(
   timeline: Timeline,
   lsn: Lsn | undefined,
   options: {
-    readonly isLeased: (lsn: Lsn) => boolean;
+    /** Whether an LSN before the GC cutoff can be read nevertheless. */
+    readonly isKept: (lsn: Lsn) => boolean | Promise<boolean>;
     readonly waitTimeoutMs: number;
     readonly signal: AbortSignal;
   },
 ): Promise<Lsn> {
   if (lsn === undefined) return timeline.lastRecordLsn;
   const first = firstReadableLsn(timeline.source);
-  if (lsn < first && !options.isLeased(lsn))
+  if (lsn < first && !(await options.isKept(lsn)))
     throw badRequest(
       `the first LSN of which a backup can be made is ${formatLsn(first)}; asked for ${formatLsn(lsn)}`,
     );

@@ -76,7 +76,7 @@ async function handle(command: PageCommand, context: CommandContext): Promise<Pq
   if (command.kind === 'set') return { kind: 'command', tag: 'SELECT 1' };
   const { options, signal } = context;
   const timeline = timelineOf(command, context);
-  const isLeased = (lsn: Lsn) => options.pageServer.leases.isLeased(timeline.timelineId, lsn);
+  const isKept = (lsn: Lsn) => options.pageServer.leases.isKept(timeline.timelineId, lsn);
   const waitTimeoutMs = options.waitTimeoutMs ?? WAIT_TIMEOUT_MS;
   switch (command.kind) {
     case 'pagestream': {
@@ -86,14 +86,14 @@ async function handle(command: PageCommand, context: CommandContext): Promise<Pq
       return {
         kind: 'copy-both',
         run: (session) =>
-          servePagestream({ session, timeline, version, isLeased, waitTimeoutMs, queryTimes, onError }),
+          servePagestream({ session, timeline, version, isKept, waitTimeoutMs, queryTimes, onError }),
       };
     }
     case 'lease':
-      return leaseReply(options.pageServer, timeline, command.lsn);
+      return await leaseReply(options.pageServer, timeline, command.lsn);
     case 'basebackup':
     case 'fullbackup': {
-      const lsn = await backupLsn(timeline, command.lsn, { isLeased, waitTimeoutMs, signal });
+      const lsn = await backupLsn(timeline, command.lsn, { isKept, waitTimeoutMs, signal });
       const prevLsn = prevLsnOf(command, timeline, lsn);
       return { kind: 'copy-out', data: backup(command, { timeline, lsn, prevLsn, signal }) };
     }
@@ -115,11 +115,11 @@ function timelineOf(
 }
 
 /** `valid_until` in Unix milliseconds; null where the LSN cannot be kept. */
-function leaseReply(pageServer: PageServer, timeline: Timeline, lsn: Lsn): PqReply {
-  return { kind: 'rows', columns: [textColumn('valid_until')], rows: [[grant()]] };
-  function grant(): string | null {
+async function leaseReply({ leases }: PageServer, timeline: Timeline, lsn: Lsn): Promise<PqReply> {
+  return { kind: 'rows', columns: [textColumn('valid_until')], rows: [[await grant()]] };
+  async function grant(): Promise<string | null> {
     try {
-      return String(pageServer.leases.grantFor(timeline, lsn).getTime());
+      return String((await leases.grantFor(timeline, lsn)).getTime());
     } catch (error) {
       if (isPageServerError(error, 'PAGESERVER_LSN_OUT_OF_RANGE')) return null;
       throw error;
