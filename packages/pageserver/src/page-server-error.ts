@@ -16,6 +16,8 @@ export type PageServerErrorCode =
   /** What is stored contradicts itself. */
   | 'PAGESERVER_INVALID_STATE'
   | 'PAGESERVER_INVALID_ARGUMENT'
+  /** A request of Neon's API that a page server for one tenant has nothing for. */
+  | 'PAGESERVER_UNSUPPORTED'
   /** No token, or one that is not signed by a known key. */
   | 'PAGESERVER_UNAUTHORIZED'
   /** A token for something else. */

@@ -26,6 +26,12 @@ export interface CollectedGarbage {
   readonly cutoff: Lsn | undefined;
   readonly layers: number;
   readonly bytes: number;
+  /** Layers that were looked at, and how many of them stay for which reason. */
+  readonly considered: number;
+  /** They have something above the cutoff. */
+  readonly neededByCutoff: number;
+  /** Only branches, names or leases need them. */
+  readonly neededByRetained: number;
 }
 
 /**
@@ -41,15 +47,19 @@ export async function collectGarbage(
   if (cutoff !== undefined) await target.publish({ gcCutoff: cutoff }, { signal });
   const { source } = target;
   const listed = source.layers.layers.filter(({ name }) => source.index.layers.has(name));
-  const garbage = planGarbage(listed, {
-    cutoff: source.index.metadata.latestGcCutoffLsn,
-    retained: await retained(target, options),
-  });
-  if (garbage.length === 0) return { cutoff, layers: 0, bytes: 0 };
+  const reached = source.index.metadata.latestGcCutoffLsn;
+  const garbage = planGarbage(listed, { cutoff: reached, retained: await retained(target, options) });
+  const facts = {
+    cutoff,
+    considered: listed.length,
+    neededByCutoff: listed.filter(({ desc }) => desc.lsnEnd > reached + 1n).length,
+    neededByRetained: planGarbage(listed, { cutoff: reached, retained: [] }).length - garbage.length,
+  };
+  if (garbage.length === 0) return { ...facts, layers: 0, bytes: 0 };
   const removed = await target.publish({ remove: garbage.map(({ name }) => name) }, { signal });
   await noteRemoved(target, removed, options);
   const bytes = removed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { cutoff, layers: removed.length, bytes };
+  return { ...facts, layers: removed.length, bytes };
 }
 
 async function retained(

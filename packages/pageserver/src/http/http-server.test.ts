@@ -1,12 +1,12 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { formatLsn } from '@neon-snapshot/postgres';
 import { createMemoryStorage } from '@neon-snapshot/storage-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadJwtVerifier } from '../access/jwt.ts';
 import type { PageServer } from '../page-server/page-server.ts';
+import { type Call, callTo } from '../testing/http-call.ts';
 import { makeStateDirectory, openTestServer } from '../testing/memory-server.ts';
 import { openSampleTimeline, type SampleTimeline } from '../testing/sample-timeline.ts';
 import {
@@ -18,42 +18,6 @@ import {
   sampleStorage,
 } from '../testing/sample-timelines.ts';
 import { type ListeningService, startHttpServer } from './start-http-server.ts';
-
-interface Answer {
-  readonly status: number;
-  readonly type: string | undefined;
-  readonly bytes: Buffer;
-  /** Of JSON. */
-  readonly value: unknown;
-}
-
-interface Call {
-  readonly method?: string;
-  readonly path: string;
-  readonly body?: string | object;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-function callTo(
-  service: ListeningService,
-  { method = 'GET', path, body, headers = {} }: Call,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ host: '127.0.0.1', port: service.port, method, path, headers }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () => {
-        const bytes = Buffer.concat(chunks);
-        const type = response.headers['content-type'];
-        const value: unknown = type === 'application/json' ? JSON.parse(bytes.toString()) : undefined;
-        resolve({ status: response.statusCode ?? 0, type, bytes, value });
-      });
-    });
-    sent.on('error', reject);
-    sent.end(typeof body === 'object' ? JSON.stringify(body) : body);
-  });
-}
 
 describe.runIf(HAS_SAMPLES)(`the API of a timeline that takes WAL${SAMPLES_NOTE}`, () => {
   let state: Awaited<ReturnType<typeof makeStateDirectory>>;

@@ -24,6 +24,24 @@ export function integerField(fields: Fields, name: string): number {
   throw badRequest(`"${name}" is not an integer`);
 }
 
+export function optionalInteger(fields: Fields, name: string): number | undefined {
+  const value = fields[name];
+  return value === undefined || value === null ? undefined : integerField(fields, name);
+}
+
+/** Of a query: `true` or `false`, which is the default. */
+export function booleanQuery(query: URLSearchParams, name: string): boolean {
+  const text = query.get(name) ?? 'false';
+  if (text !== 'true' && text !== 'false')
+    throw badRequest(`${name} is "${text.slice(0, 40)}"; expected true or false`);
+  return text === 'true';
+}
+
+export function assertOnlyFields(fields: Fields, names: readonly string[]): void {
+  const unknown = Object.keys(fields).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw badRequest(`the body has an unknown "${unknown.slice(0, 40)}"`);
+}
+
 export function lsnField(text: string, name: string): Lsn {
   try {
     return parseLsn(text);

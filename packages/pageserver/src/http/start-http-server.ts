@@ -7,6 +7,8 @@ import type { PageServer } from '../page-server/page-server.ts';
 import { PageServerError } from '../page-server-error.ts';
 import { branchRoutes } from './branch-routes.ts';
 import { badRequest, httpStatusOf } from './http-errors.ts';
+import { locationRoutes } from './location-routes.ts';
+import { maintenanceRoutes } from './maintenance-routes.ts';
 import { readRoutes } from './read-routes.ts';
 import { type HttpAnswer, matchRoute, type Route } from './router.ts';
 import { tenantOfPath, tenantRoutes } from './tenant-routes.ts';
@@ -25,6 +27,14 @@ export interface ListeningService extends AsyncDisposable {
   readonly port: number;
 }
 
+const ROUTES = [
+  tenantRoutes,
+  locationRoutes,
+  timelineRoutes,
+  maintenanceRoutes,
+  branchRoutes,
+  readRoutes,
+] as const;
 const BODY_BYTES_MAX = 64 * 1024;
 const HEADERS_TIMEOUT_MS = 30_000;
 
@@ -32,7 +42,7 @@ const HEADERS_TIMEOUT_MS = 30_000;
 export async function startHttpServer(options: StartHttpServerOptions): Promise<ListeningService> {
   assertSafeAddress(options);
   const { pageServer } = options;
-  const routes = [tenantRoutes, timelineRoutes, branchRoutes, readRoutes].flatMap((make) => make(pageServer));
+  const routes = ROUTES.flatMap((make) => make(pageServer));
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS }, (request, response) => {
     void answer({ routes, options, request, response });
   });

@@ -7,7 +7,7 @@ import { type HttpRequest, json, type Route } from './router.ts';
 import { ownLayers } from './timeline-info.ts';
 
 /** Neon's `id` of a page server in identity.toml; ours is alone. */
-const NODE_ID = 1;
+export const NODE_ID = 1;
 /** Suffix of an unsharded tenant's id, with which Neon's tools may write it. */
 const UNSHARDED_SUFFIX = /-0000$/;
 

@@ -7,7 +7,7 @@ import { createImages } from '../compaction/create-images.ts';
 import { type MergePlan, planL0, planL1 } from '../compaction/delta-plans.ts';
 import { StagedLayers } from '../compaction/staged-layers.ts';
 import type { CompactionTarget } from '../compaction/target.ts';
-import { collectGarbage, noteRemoved } from '../gc/collect-garbage.ts';
+import { type CollectedGarbage, collectGarbage, noteRemoved } from '../gc/collect-garbage.ts';
 import { deleteNotedLayers, noteUnlistedLayers } from '../gc/delete-layers.ts';
 import type { PinnedLsn } from '../gc/retained-points.ts';
 import type { CallOptions } from '../timeline/timeline-types.ts';
@@ -40,6 +40,19 @@ export interface TimelineMaintenanceOptions {
 export interface MaintenanceDone {
   readonly what: 'l0-compaction' | 'l1-compaction' | 'images' | 'gc' | 'deletion' | 'leftovers';
   readonly detail: string;
+}
+
+/** What is compacted although it is not due by itself. */
+export interface CompactOptions extends CallOptions {
+  /** L0 layers, also very few. */
+  readonly forceL0?: boolean;
+  /** Images wherever a delta layer lies above the last ones. */
+  readonly forceImages?: boolean;
+}
+
+export interface CollectOptions extends CallOptions {
+  /** WAL behind the end that stays; default: as the settings say. */
+  readonly horizonBytes?: number | undefined;
 }
 
 /** Since the start. */
@@ -105,15 +118,38 @@ export class TimelineMaintenance {
     await this.#turns.take(() => this.#run({ signal }), signal);
   }
 
+  /** Merges layers and makes images now. The first failure ends it. */
+  async compact({ forceL0 = false, forceImages = false, signal }: CompactOptions = {}): Promise<void> {
+    const settings = {
+      ...this.#settings,
+      ...(forceL0 ? { l0CountMin: 1 } : {}),
+      ...(forceImages ? { imageDeltasMin: 1, imageChangedRatio: 0 } : {}),
+    };
+    await this.#turns.take(async () => {
+      await this.#mergeDeltas({ signal }, settings);
+      await this.#makeImages({ signal }, settings);
+    }, signal);
+  }
+
+  /** Collects garbage now. */
+  async collect({ horizonBytes, signal }: CollectOptions = {}): Promise<CollectedGarbage> {
+    return this.#turns.take(() => this.#collect({ signal, horizonBytes }), signal);
+  }
+
   /** One step that fails, say for a damaged layer, keeps no other from being done. */
   async #run({ signal }: CallOptions): Promise<void> {
     this.#counters.runs += 1;
     const failures: unknown[] = [];
-    const steps = [this.#noteLeftovers, this.#mergeDeltas, this.#makeImages, this.#collectIfDue];
+    const steps = [
+      () => this.#noteLeftovers({ signal }),
+      () => this.#mergeDeltas({ signal }, this.#settings),
+      () => this.#makeImages({ signal }, this.#settings),
+      () => this.#collectIfDue({ signal }),
+    ];
     for (const step of steps) {
       signal?.throwIfAborted();
       try {
-        await step.call(this, { signal });
+        await step();
       } catch (error) {
         failures.push(error);
       }
@@ -133,8 +169,8 @@ export class TimelineMaintenance {
     if (count > 0) this.#tell('leftovers', `${count} layers of earlier processes are listed by no index`);
   }
 
-  async #mergeDeltas({ signal }: CallOptions): Promise<void> {
-    const { l0CountMin, l0CountMax, l1CountMin, l1CountMax, l1SmallBytesMax, mergeBytesMax } = this.#settings;
+  async #mergeDeltas({ signal }: CallOptions, settings: MaintenanceSettings): Promise<void> {
+    const { l0CountMin, l0CountMax, l1CountMin, l1CountMax, l1SmallBytesMax, mergeBytesMax } = settings;
     const l0 = { countMin: l0CountMin, countMax: l0CountMax, bytesMax: mergeBytesMax };
     for (let plan = planL0(this.#published(), l0); plan !== undefined; ) {
       this.#counters.l0LayersCompacted += await this.#merge('l0-compaction', plan, { signal });
@@ -167,9 +203,8 @@ export class TimelineMaintenance {
     });
   }
 
-  async #makeImages({ signal }: CallOptions): Promise<void> {
-    const { imageDeltasMin, imageDeltasMax, imageChangedRatio, partitionBytes, imageBytesMax } =
-      this.#settings;
+  async #makeImages({ signal }: CallOptions, settings: MaintenanceSettings): Promise<void> {
+    const { imageDeltasMin, imageDeltasMax, imageChangedRatio, partitionBytes, imageBytesMax } = settings;
     const options = {
       deltasMin: imageDeltasMin,
       deltasMax: imageDeltasMax,
@@ -210,21 +245,21 @@ export class TimelineMaintenance {
     if (isDue) await this.#collect({ signal });
   }
 
-  async #collect({ signal }: CallOptions): Promise<void> {
+  async #collect({ signal, horizonBytes }: CollectOptions): Promise<CollectedGarbage> {
     const { bucket, generation, pitrIntervalMs, gcGraceMs, leased, assertHeld, now } = this.#options;
     const { tenantId, timelineId } = this.#target;
-    const horizonBytes = this.#settings.gcHorizonBytes;
     const seen = this.#seen.marks;
-    const { cutoff, layers, bytes } = await collectGarbage(this.#target, {
+    const collected = await collectGarbage(this.#target, {
       bucket,
       generation,
       now: now(),
       pitrIntervalMs,
-      horizonBytes,
+      horizonBytes: horizonBytes ?? this.#settings.gcHorizonBytes,
       seen,
       leased,
       signal,
     });
+    const { cutoff, layers, bytes } = collected;
     this.#counters.layersCollected += layers;
     this.#counters.layerBytesCollected += bytes;
     if (cutoff !== undefined || layers > 0) {
@@ -236,6 +271,7 @@ export class TimelineMaintenance {
     this.#counters.objectsDeleted += deleted;
     if (deleted > 0) this.#tell('deletion', `${deleted} layer objects`);
     this.#collectedAt = now();
+    return collected;
   }
 
   #noteOptions({ signal }: CallOptions) {
