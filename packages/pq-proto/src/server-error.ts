@@ -31,7 +31,7 @@ export interface ServerErrorOptions {
 export function serverError(options: ServerErrorOptions): PqError {
   const { fields, operation, peer } = options;
   const code = codeOf(fields, operation);
-  const nextStep = NEXT_STEP[code];
+  const nextStep = nextStepOf(code, fields);
   const hint = fields.hint === undefined ? '' : ` (${fields.hint})`;
   return new PqError({
     code,
@@ -40,6 +40,15 @@ export function serverError(options: ServerErrorOptions): PqError {
     context: { peer, sqlState: fields.code },
     server: fields,
   });
+}
+
+function nextStepOf(code: PqErrorCode, { code: sqlState, message }: PqServerFields): string | undefined {
+  if (code !== 'PQ_AUTHENTICATION') return NEXT_STEP[code];
+  if (sqlState === '28P01') return 'check user and password (PGPASSWORD, the password file, or the URL)';
+  // The name of the file is in every translation.
+  return message.includes('pg_hba.conf')
+    ? 'allow the user there, with a line of pg_hba.conf whose database is replication, or choose another sslmode'
+    : undefined;
 }
 
 function codeOf(fields: PqServerFields, operation: string): PqErrorCode {
