@@ -8,6 +8,7 @@ import {
   withRetry,
   withTimeout,
 } from '@neon-snapshot/storage-core';
+import { createEventualStorage } from './eventual-storage.ts';
 import { createFaultyStorage } from './faulty-storage.ts';
 import { describeStorage } from './storage-kit.ts';
 
@@ -16,11 +17,23 @@ const RETRY = { attemptsMax: 3, baseDelayMs: 1, delayMaxMs: 2 };
 function describeDecorated(name: string, decorate: (memory: Storage) => Storage | Promise<Storage>): void {
   describeStorage({
     name,
+    pagedKeyCount: 1100,
     open: async () => ({ storage: await decorate(createMemoryStorage()), cleanup: async () => {} }),
   });
 }
 
-describeDecorated('memory', (memory) => memory);
+describeStorage({
+  name: 'memory',
+  open: async () => ({ storage: createMemoryStorage(), cleanup: async () => {} }),
+});
+describeStorage({
+  name: 'an eventual storage, settled',
+  pagedKeyCount: 100,
+  open: async () => {
+    const storage = createEventualStorage({ lagReads: 3 });
+    return { storage, settle: () => storage.settle(), cleanup: async () => {} };
+  },
+});
 describeDecorated('memory in pages of 7', () => createMemoryStorage({ pageSizeMax: 7 }));
 describeDecorated('memory without conditions and copy', () =>
   createMemoryStorage({

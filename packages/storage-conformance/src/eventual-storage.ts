@@ -1,7 +1,5 @@
 import { createMemoryStorage, readAll, type Storage } from '@neon-snapshot/storage-core';
 
-const SIZE_MAX_BYTES = 2 ** 30;
-
 export interface EventualStorage extends Storage {
   /** Makes every change visible now. */
   settle(): Promise<void>;
@@ -41,16 +39,15 @@ export function createEventualStorage(options: { readonly lagReads: number }): E
       yield* visible.list(call);
     },
     async put(key, body, call) {
-      const bytes =
-        body instanceof Uint8Array
-          ? body.slice()
-          : await readAll(body, { sizeMaxBytes: SIZE_MAX_BYTES, key });
-      // Refuses now what the store would refuse, without touching what is visible.
-      const result = await createMemoryStorage({ capability: visible.capability }).put(key, bytes, call);
+      // Refuses now what the store would refuse, without touching what is visible, and takes a copy of the body.
+      const taken = createMemoryStorage({ capability: visible.capability });
+      const { sizeBytes } = await taken.put(key, body, call);
+      const bytes = await readAll((await taken.get(key)).body, { sizeMaxBytes: sizeBytes, key });
       pending.push({ readsLeft: options.lagReads, apply: () => visible.put(key, bytes) });
-      return { sizeBytes: result.sizeBytes };
+      return { sizeBytes };
     },
-    async delete(keys) {
+    async delete(keys, call) {
+      await createMemoryStorage({ capability: visible.capability }).delete(keys, call);
       pending.push({ readsLeft: options.lagReads, apply: () => visible.delete(keys) });
     },
     async settle() {

@@ -1,22 +1,56 @@
 import { isStorageError, readAll, type Storage, type StorageErrorCode } from '@neon-snapshot/storage-core';
 import { expect, test } from 'vitest';
-import type { StorageKitOptions } from './kit-options.ts';
+import type { OpenedStorage, StorageKitOptions } from './kit-options.ts';
 
 const READ_SIZE_MAX_BYTES = 64 * 1024 * 1024;
 
-/** Defines one test on a fresh location. */
-export type KitTest = (name: string, run: (storage: Storage) => Promise<void>) => void;
+/**
+ * Defines one test on a fresh location. Its storage shows every change at once, also where the store itself needs time to settle:
+ * that one is `opened.storage`.
+ */
+export type KitTest = (
+  name: string,
+  run: (storage: Storage, opened: OpenedStorage) => Promise<void>,
+  options?: { readonly timeoutFactor: number },
+) => void;
+
+const TIMEOUT_MS = 30_000;
 
 export function createKitTest(options: StorageKitOptions): KitTest {
-  return (name, run) => {
-    test(name, { timeout: options.timeoutMs ?? 30_000 }, async () => {
+  return (name, run, { timeoutFactor } = { timeoutFactor: 1 }) => {
+    test(name, { timeout: (options.timeoutMs ?? TIMEOUT_MS) * timeoutFactor }, async () => {
       const opened = await options.open();
       try {
-        await run(opened.storage);
+        await run(settledStorage(opened), opened);
       } finally {
         await opened.cleanup();
       }
     });
+  };
+}
+
+/** A storage whose changes return only when they can be seen. */
+function settledStorage({ storage, settle }: OpenedStorage): Storage {
+  if (settle === undefined) return storage;
+  const { copy } = storage;
+  const afterwards = async <Result>(change: Promise<Result>): Promise<Result> => {
+    const result = await change;
+    await settle();
+    return result;
+  };
+  return {
+    url: storage.url,
+    capability: storage.capability,
+    head: (key, call) => storage.head(key, call),
+    get: (key, call) => storage.get(key, call),
+    list: (call) => storage.list(call),
+    put: (key, body, call) => afterwards(storage.put(key, body, call)),
+    delete: (keys, call) => afterwards(storage.delete(keys, call)),
+    ...(copy === undefined
+      ? {}
+      : { copy: (from, to, call) => afterwards(copy.call(storage, from, to, call)) }),
+    ...(storage.fileTree === undefined ? {} : { fileTree: storage.fileTree }),
+    [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
   };
 }
 

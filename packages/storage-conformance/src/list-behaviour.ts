@@ -1,4 +1,4 @@
-import { compareKeys, type ListPage } from '@neon-snapshot/storage-core';
+import { compareKeys } from '@neon-snapshot/storage-core';
 import { describe, expect } from 'vitest';
 import { bytesOf, expectStorageError, type KitTest, listKeys, listPrefixes, putAll } from './kit-helpers.ts';
 
@@ -19,8 +19,8 @@ const ORDER_TRAPS = [
   'z/a/b/c',
 ];
 
-/** Order, prefixes, the delimiter, `startAfter` and pages of listings. */
-export function describeLists(kitTest: KitTest, pagedKeyCount: number): void {
+/** Order, prefixes, the delimiter and `startAfter` of listings. */
+export function describeLists(kitTest: KitTest): void {
   describe('lists', () => {
     kitTest('an empty location lists nothing', async (storage) => {
       expect(await listKeys(storage)).toEqual([]);
@@ -96,22 +96,6 @@ export function describeLists(kitTest: KitTest, pagedKeyCount: number): void {
       expect(await listPrefixes(storage, { delimiter: '/', startAfter: 'a/2' })).toEqual(['b/']);
       expect(await listKeys(storage, { delimiter: '/', startAfter: 'b/1' })).toEqual(['c']);
     });
-
-    kitTest(
-      `${pagedKeyCount} keys in one directory and as many directories come whole, in pages`,
-      async (storage) => {
-        const half = Math.ceil(pagedKeyCount / 2);
-        const keys = Array.from({ length: half }, (_, index) => [`flat/${index}`, `tree/${index}/x`]).flat();
-        await putAll(storage, keys, 32);
-        const pages: ListPage[] = [];
-        for await (const page of storage.list()) pages.push(page);
-        const found = pages.flatMap((page) => page.objects.map((info) => info.key));
-        expect(found).toEqual([...keys].sort(compareKeys));
-        const prefixes = await listPrefixes(storage, { prefix: 'tree/', delimiter: '/' });
-        expect(new Set(prefixes).size).toBe(half);
-        expect(prefixes).toHaveLength(half);
-      },
-    );
 
     kitTest('a listing may be left early', async (storage) => {
       await putAll(storage, ['a', 'b', 'c']);

@@ -1,32 +1,8 @@
 import { describe, expect } from 'vitest';
-import {
-  bytesOf,
-  expectStorageError,
-  type KitTest,
-  listKeys,
-  patternBytes,
-  readObject,
-  streamOf,
-} from './kit-helpers.ts';
+import { bytesOf, type KitTest, listKeys, patternBytes, readObject, streamOf } from './kit-helpers.ts';
 
 const MEGABYTE = 1024 * 1024;
-const ODD_KEYS = [
-  'with space',
-  ' leading and trailing ',
-  'plus+sign',
-  'percent%41',
-  'hash#and?query=1&x',
-  'quote"\'`',
-  'ünïcode/日本語',
-  'emoji/😀',
-  'back\\slash',
-  'semi;colon:at@',
-  '..dots/.hidden/a..b',
-  'UPPER/lower',
-  'a=b,c(d)[e]{f}~g!h$i*j',
-];
-
-/** Whole objects: what was put is what is read, whatever the key, the size and the way it came. */
+/** Whole objects: what was put is what is read, whatever the size and the way it came. */
 export function describeObjects(kitTest: KitTest): void {
   describe('objects', () => {
     kitTest('an array that was put is read back with its size', async (storage) => {
@@ -35,7 +11,7 @@ export function describeObjects(kitTest: KitTest): void {
       expect(await readObject(storage, 'dir/object')).toEqual(bytesOf('hello'));
       const info = await storage.head('dir/object');
       expect(info).toMatchObject({ key: 'dir/object', sizeBytes: 5 });
-      expect(info.etag).toBe(result.etag);
+      if (result.etag !== undefined) expect(info.etag).toBe(result.etag);
       expect((await storage.get('dir/object')).info.etag).toBe(info.etag);
     });
 
@@ -103,56 +79,6 @@ export function describeObjects(kitTest: KitTest): void {
       const second = await storage.put('key', bytesOf('second'));
       expect(await readObject(storage, 'key')).toEqual(bytesOf('second'));
       if (first.etag !== undefined) expect(second.etag).not.toBe(first.etag);
-    });
-
-    for (const key of ODD_KEYS) {
-      kitTest(`the key ${JSON.stringify(key)} is kept exactly`, async (storage) => {
-        await storage.put(key, bytesOf(key));
-        expect(await readObject(storage, key)).toEqual(bytesOf(key));
-        expect(await listKeys(storage)).toEqual([key]);
-        await storage.delete([key]);
-        expect(await listKeys(storage)).toEqual([]);
-      });
-    }
-
-    kitTest('a long key of many segments is kept', async (storage) => {
-      const lengthBytes = Math.min(storage.capability.keyLengthMaxBytes, 900);
-      const key = Array.from({ length: 9 }, (_, index) => String(index).repeat(99))
-        .join('/')
-        .slice(0, lengthBytes);
-      await storage.put(key, bytesOf('long'));
-      expect(await listKeys(storage)).toEqual([key]);
-    });
-
-    kitTest('what is no key is refused before any I/O', async (storage) => {
-      const tooLong = 'k'.repeat(storage.capability.keyLengthMaxBytes + 1);
-      for (const key of [
-        '',
-        '/lead',
-        'a//b',
-        '../up',
-        'a/../b',
-        'a/./b',
-        'nul\0',
-        'line\n',
-        '\ud800',
-        tooLong,
-      ]) {
-        await expectStorageError(storage.put(key, bytesOf('x')), 'STORAGE_INVALID_KEY');
-        await expectStorageError(storage.get(key), 'STORAGE_INVALID_KEY');
-        await expectStorageError(storage.head(key), 'STORAGE_INVALID_KEY');
-      }
-      await expectStorageError(storage.delete(['fine', '../up']), 'STORAGE_INVALID_KEY');
-      expect(await listKeys(storage)).toEqual([]);
-    });
-
-    kitTest('a directory marker is an empty object whose key ends in a slash', async (storage) => {
-      await storage.put('dir/', new Uint8Array(0));
-      expect(await storage.head('dir/')).toMatchObject({ key: 'dir/', sizeBytes: 0 });
-      expect(await listKeys(storage)).toEqual(['dir/']);
-      await expectStorageError(storage.put('full/', bytesOf('x')), 'STORAGE_INVALID_OPTION');
-      await storage.delete(['dir/']);
-      expect(await listKeys(storage)).toEqual([]);
     });
   });
 }

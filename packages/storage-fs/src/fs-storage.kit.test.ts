@@ -5,6 +5,12 @@ import { describeStorage } from '@neon-snapshot/storage-conformance';
 import { withPrefix, withRetry } from '@neon-snapshot/storage-core';
 import { openFsStorage } from './fs-storage.ts';
 
+/** CI meets ten pages of keys and an object beyond every limit of 32 bits and of one S3 request. */
+const SCALE =
+  process.env.CI === undefined
+    ? { pagedKeyCount: 1_100 }
+    : { pagedKeyCount: 10_000, largeObjectBytes: 5 * 2 ** 30 + 12_345 };
+
 async function temporaryDirectory(): Promise<{ readonly path: string; cleanup(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'neon-storage-fs-'));
   return { path, cleanup: () => rm(path, { recursive: true, force: true }) };
@@ -12,6 +18,7 @@ async function temporaryDirectory(): Promise<{ readonly path: string; cleanup():
 
 describeStorage({
   name: 'file storage',
+  ...SCALE,
   open: async () => {
     const { path, cleanup } = await temporaryDirectory();
     return { storage: await openFsStorage({ rootPath: path }), cleanup };
