@@ -24,6 +24,10 @@ describe('what a file becomes in a timeline', () => {
     ['pg_wal/000000010000000000000001', 'regenerated'],
     ['pg_wal/00000002.history', 'timeline-history'],
     ['log/postgresql.log', 'regenerated'],
+    ['standby.signal', 'regenerated'],
+    ['recovery.signal', 'regenerated'],
+    ['backup_label.old', 'regenerated'],
+    ['tablespace_map.old', 'regenerated'],
   ])('%s is %s', (path, kind) => {
     expect(classifyClusterFile(path).kind).toBe(kind);
   });

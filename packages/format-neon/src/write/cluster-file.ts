@@ -68,6 +68,9 @@ function classifyByName(path: string): ClusterFile {
   return classifyRest(path);
 }
 
+/** What a server was told to be at its start, and what it put aside then: a backup of a standby, or of what was restored, has them. */
+const OF_A_START = /^(standby\.signal|recovery\.signal|backup_label\.old|tablespace_map\.old)$/;
+
 /** Directories whose files Postgres makes anew at a start after a clean shutdown, and logs. */
 const REGENERATED_DIRECTORIES = [
   'pg_wal/',
@@ -86,6 +89,7 @@ const REGENERATED_NAMES =
 function classifyRest(path: string): ClusterFile {
   if (REGENERATED_DIRECTORIES.some((directory) => path.startsWith(directory))) return { kind: 'regenerated' };
   if (REGENERATED_NAMES.test(path) || path.includes('/pgsql_tmp/')) return { kind: 'regenerated' };
+  if (OF_A_START.test(path)) return { kind: 'regenerated' };
   if (path.startsWith('pg_replslot/') || path.startsWith('pg_logical/')) {
     return { kind: 'unheld', what: 'replication slots' };
   }
