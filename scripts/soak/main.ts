@@ -12,8 +12,8 @@ import { verifyBucket } from '../../packages/end-to-end/src/soak/verify-bucket.t
 import { makeScratchDirectory } from '../../packages/end-to-end/src/testing/directory.ts';
 import { startS3Process } from '../../packages/end-to-end/src/testing/s3-process.ts';
 
-const USAGE = `usage: npm run soak -- kills [--rounds=50] [--durability=remote|local] [--push_interval_ms=1000]
-       npm run soak -- pgbench [--rounds=3] [--seconds=60] [--scale=10]
+const USAGE = `usage: npm run soak -- kills [--rounds=50] [--durability=remote|local] [--push_interval_ms=1000] [--agitated]
+       npm run soak -- pgbench [--rounds=3] [--seconds=60] [--scale=10] [--agitated]
        npm run soak -- races [--rounds=20]
        npm run soak -- pauses [--rounds=20]
        npm run soak -- outages [--seconds=60] [--durability=remote|local] [--kind=silent|reset|503]
@@ -32,6 +32,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '60' },
     scale: { type: 'string', default: '10' },
     kind: { type: 'string' },
+    agitated: { type: 'boolean' },
     clients: { type: 'string', default: '4' },
   },
 });
@@ -70,6 +71,7 @@ const kills = () =>
       pushIntervalMs,
       rounds: Number(values.rounds ?? 50),
       clients,
+      agitated: values.agitated,
       onRound: print,
     });
     const total = {
@@ -78,7 +80,10 @@ const kills = () =>
       missing: rounds.reduce((sum, each) => sum + each.missing, 0),
       missingMsMax: Math.max(...rounds.map((each) => each.missingMs)),
       url: place.url,
-      faults: [...rounds.flatMap((each) => each.faults), ...(await verifyBucket(place, scratch))],
+      faults: [
+        ...rounds.flatMap((each) => each.faults),
+        ...(await verifyBucket(place, scratch, values.agitated === true ? 'pages' : 'meta')),
+      ],
     };
     print(total);
     const isLossAllowed = durability === 'local' && total.missingMsMax <= pushIntervalMs;
@@ -89,7 +94,14 @@ async function pgbench(): Promise<boolean> {
   for (let number = 1; number <= Number(values.rounds ?? 3); number += 1) {
     const isWell = await withScratch(async (scratch) => {
       await using place = await open(scratch, 'file');
-      const run = await soakPgbench({ scratch, place, scale: Number(values.scale), clients, seconds });
+      const run = await soakPgbench({
+        scratch,
+        place,
+        scale: Number(values.scale),
+        clients,
+        seconds,
+        agitated: values.agitated,
+      });
       const faults = [...run.faults, ...(await verifyBucket(place, scratch, 'pages'))];
       print({ ...run, url: place.url, faults });
       return faults.length === 0;

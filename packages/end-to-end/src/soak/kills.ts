@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkCommits, prepareLoad, startLoad } from '../testing/commit-load.ts';
 import { startCli } from '../testing/running-cli.ts';
 import { type RunningNeon, runNeon, type Started } from '../testing/running-neon.ts';
+import { AGITATED_FLAGS, agitate } from './agitate.ts';
+import { keepBranches } from './kept-branches.ts';
 import type { Place } from './places.ts';
 
 export interface KillsOptions {
@@ -14,6 +16,8 @@ export interface KillsOptions {
   readonly pushIntervalMs: number;
   readonly rounds: number;
   readonly clients: number;
+  /** Layers are merged, garbage is collected and deleted all the time, beside branches that have to stay as they were. */
+  readonly agitated?: boolean | undefined;
   readonly onRound?: (round: KillRound) => void;
 }
 
@@ -31,6 +35,8 @@ export interface KillRound {
   readonly faults: readonly string[];
   /** Of the `neon start` after it. */
   readonly startSeconds: number;
+  /** How often garbage was collected since the last round. */
+  readonly collections?: number;
 }
 
 /** In push intervals: from less than one to two pushes of layers, where these come every second, and several of raw WAL. */
@@ -39,6 +45,7 @@ const LOAD_MAX = 2.5;
 const START_MAX_MS = 5_000;
 const CRASH_SHARE = 0.2;
 const LOST_TWICE_SHARE = 0.2;
+const ROUNDS_OF_BRANCH = 4;
 
 /**
  * Kills everything that runs on a machine at random moments under load, takes its directory away, and starts it again from the
@@ -54,19 +61,30 @@ export async function soakKills(options: KillsOptions): Promise<KillRound[]> {
     `--push_interval=${pushIntervalMs}ms`,
     // So that layers, indexes and the deletion of raw WAL are hit too.
     '--layer_interval=1s',
+    ...(options.agitated === true ? AGITATED_FLAGS : []),
   ];
   await using running = runNeon({ directory, flags, env: place.env });
   let started = await running.start();
   await prepareLoad(started.connectionString);
   await waitUntilStored(running);
+  await using agitation = options.agitated === true ? agitate(directory) : undefined;
+  const branches = keepBranches(running);
   const done: KillRound[] = [];
   for (let number = 1; number <= rounds; number += 1) {
-    const round = await killOnce({ ...options, running, number, flags, started });
-    started = round.started;
-    done.push(round.round);
-    options.onRound?.(round.round);
+    const before = agitation?.collections ?? 0;
+    const { round, started: next } = await killOnce({ ...options, running, number, flags, started });
+    started = next;
+    if (agitation !== undefined && number % ROUNDS_OF_BRANCH === 1)
+      await branches.make(`kept-${number}`, started.connectionString);
+    done.push(round);
+    options.onRound?.(
+      agitation === undefined ? round : { ...round, collections: agitation.collections - before },
+    );
   }
-  return done;
+  const faults = await branches.check();
+  return done.map((round, index) =>
+    index === done.length - 1 ? { ...round, faults: [...round.faults, ...faults] } : round,
+  );
 }
 
 interface Round extends KillsOptions {

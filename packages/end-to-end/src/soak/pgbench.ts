@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { connect } from '../testing/commit-load.ts';
 import { runNeon } from '../testing/running-neon.ts';
+import { AGITATED_FLAGS, agitate } from './agitate.ts';
 import type { Place } from './places.ts';
 
 const run = promisify(execFile);
@@ -23,6 +24,8 @@ export interface PgbenchOptions {
   readonly clients: number;
   /** The machine is lost in the second half of it. */
   readonly seconds: number;
+  /** Layers are merged, garbage is collected and deleted all the time. */
+  readonly agitated?: boolean | undefined;
 }
 
 /** What `pgbench` was told, and what is there once its machine is lost. */
@@ -41,10 +44,16 @@ export async function soakPgbench(options: PgbenchOptions): Promise<PgbenchRun> 
   const directory = path.join(options.scratch, 'machine');
   await mkdir(directory, { recursive: true });
   // So that layers are merged too, which happens every 10 s.
-  const flags = [`--storage_dest=${place.url}`, '--durability=remote', '--layer_interval=1s'];
+  const flags = [
+    `--storage_dest=${place.url}`,
+    '--durability=remote',
+    '--layer_interval=1s',
+    ...(options.agitated === true ? AGITATED_FLAGS : []),
+  ];
   await using running = runNeon({ directory, flags, env: place.env });
   const { connectionString } = await running.start();
   await run(PGBENCH, ['--initialize', `--scale=${scale}`, '--quiet', connectionString]);
+  await using _agitation = options.agitated === true ? agitate(directory) : undefined;
   const words = [`--client=${clients}`, '--jobs=2', `--time=${seconds}`, '--no-vacuum', connectionString];
   const bench = transactionsOf(run(PGBENCH, words));
   await sleep((seconds * 1000 * (1 + Math.random())) / 2);
