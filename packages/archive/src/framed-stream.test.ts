@@ -87,6 +87,18 @@ describe('a framed stream', () => {
     expect(written).toBe(64);
   });
 
+  it('that failed lets no writer wait for a reader that never came', async () => {
+    const stream = new FramedStream({ threads });
+    const writing = (async () => {
+      for (;;) await stream.write(CONTENT);
+    })();
+    stream.fail(new Error('the store refused'));
+    await expect(writing).rejects.toMatchObject({
+      code: 'ARCHIVE_ABORTED',
+      cause: expect.objectContaining({ message: 'the store refused' }),
+    });
+  });
+
   it('gives the reader the error of the writer, and ends the writer whose reader went', async () => {
     const failing = new FramedStream({ threads });
     failing.fail(new Error('no more'));

@@ -70,7 +70,7 @@ export class FramedStream {
     this.#notify();
   }
 
-  /** The reader gets this error, now or as soon as it asks. */
+  /** The reader gets this error, now or as soon as it asks; who waits for room does not wait for a reader that may never come. */
   fail(error: unknown): void {
     this.#failure ??= error;
     this.#notify();
@@ -105,12 +105,14 @@ export class FramedStream {
   }
 
   async #untilRoom(): Promise<void> {
-    while (this.#state === 'open' && this.#queue.length >= this.#pieceCountMax) await this.#change();
-    if (this.#state === 'open') return;
+    const isOpen = () => this.#state === 'open' && this.#failure === undefined;
+    while (isOpen() && this.#queue.length >= this.#pieceCountMax) await this.#change();
+    if (isOpen()) return;
     throw new ArchiveError({
       code: 'ARCHIVE_ABORTED',
       operation: 'write stream',
-      message: 'the stream was closed by its reader',
+      message: 'the stream was closed by its reader, or given up',
+      cause: this.#failure,
     });
   }
 
