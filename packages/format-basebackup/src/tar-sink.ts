@@ -46,8 +46,9 @@ export class TarSink {
     this.#options = options;
     this.#stream = new FramedStream({ compression: compression.kind, level: compression.level, threads });
     this.#put = storage.put(this.key, this.#stream.read(), { signal }).then(({ sizeBytes }) => sizeBytes);
-    // Whoever ends or aborts the sink meets the error; a writer in between is stopped by the closed stream.
-    this.#put.catch(() => undefined);
+    // Whoever ends or aborts the sink meets the error; a writer in between is stopped by the failed stream, which a put that never
+    // began to read would leave waiting for room.
+    this.#put.catch((error: unknown) => this.#stream.fail(error));
   }
 
   /** Adds the directory and its parents, each once. */
@@ -81,7 +82,9 @@ export class TarSink {
       () => true,
       () => false,
     );
-    if (isStored) await this.#options.storage.delete([this.key]);
+    const removal = this.#options.storage.delete([this.key]);
+    // A put that failed may have been done all the same, only its answer was lost.
+    await (isStored ? removal : removal.catch(() => undefined));
   }
 
   /** One after the other, in the order of the calls; a failure does not stop those behind it. */
