@@ -3,7 +3,7 @@ import { type Bytes, copyBytes, setU8, setU16, setU32, u8, u16 } from '../bytes.
 import type { HeapRecordLayout } from '../heap-layout.ts';
 import { pruneXid, setPruneXid } from '../page/header.ts';
 import { itemStart, LP_NORMAL, linePointer, lpFlags } from '../page/line-pointer.ts';
-import { setItemPointer } from '../page/tuple.ts';
+import { setBlockId } from '../page/tuple.ts';
 import type { RecordData } from '../record-data.ts';
 import type { RedoContext } from '../redo-context.ts';
 import { invalidPage, invalidRecord } from '../redo-fault.ts';
@@ -51,17 +51,10 @@ export const setXmax = (page: Bytes, tuple: number, xid: number): void => setU32
 const setCid = (page: Bytes, tuple: number, cid: number): void => setU32(page, tuple + T_CID, cid);
 export const headerOffset = (page: Bytes, tuple: number): number => u8(page, tuple + T_HOFF);
 
-export function setCtid(
-  page: Bytes,
-  tuple: number,
-  to: { readonly block: number; readonly offset: number },
-): void {
-  setItemPointer(page, tuple + T_CTID, to);
-}
-
-function setInfomasks(page: Bytes, tuple: number, masks: { infomask2: number; infomask: number }): void {
-  setU16(page, tuple + T_INFOMASK2, masks.infomask2);
-  setU16(page, tuple + T_INFOMASK, masks.infomask);
+// Several numbers in a row, here and below: these run for most records of a WAL, and objects for them made most of the garbage.
+export function setCtid(page: Bytes, tuple: number, block: number, offset: number): void {
+  setBlockId(page, tuple + T_CTID, block);
+  setU16(page, tuple + T_CTID + 4, offset);
 }
 
 /** Forgets the old xmax and all that t_infomask says of it. */
@@ -75,12 +68,7 @@ export function setHotUpdated(page: Bytes, tuple: number, isHot: boolean): void 
 }
 
 /** `fix_infomask_from_infobits` */
-export function setInfobits(
-  page: Bytes,
-  tuple: number,
-  bits: { infobits: number; carriesCid: boolean },
-): void {
-  const { infobits, carriesCid } = bits;
+export function setInfobits(page: Bytes, tuple: number, infobits: number, carriesCid: boolean): void {
   const cleared =
     HEAP_XMAX_IS_MULTI | HEAP_XMAX_LOCK_ONLY | HEAP_LOCK_MASK | (carriesCid ? HEAP_COMBOCID : 0);
   let infomask = u16(page, tuple + T_INFOMASK) & ~cleared;
@@ -91,7 +79,8 @@ export function setInfobits(
   if ((infobits & XLHL_XMAX_KEYSHR_LOCK) !== 0) infomask |= HEAP_XMAX_KEYSHR_LOCK;
   if ((infobits & XLHL_KEYS_UPDATED) !== 0) infomask2 |= HEAP_KEYS_UPDATED;
   if (carriesCid && (infobits & XLHL_COMBOCID) !== 0) infomask |= HEAP_COMBOCID;
-  setInfomasks(page, tuple, { infomask, infomask2 });
+  setU16(page, tuple + T_INFOMASK2, infomask2);
+  setU16(page, tuple + T_INFOMASK, infomask);
 }
 
 /** `HEAP_XMAX_IS_LOCKED_ONLY` */
@@ -152,24 +141,22 @@ export function assertHeaderOffset(hoff: number): void {
 export function writeNewHeader(
   context: RedoContext,
   tuple: number,
-  to: { readonly header: RecordTupleHeader; readonly xmax: number; readonly offset: number },
+  header: RecordTupleHeader,
+  xmax: number,
+  offset: number,
 ): void {
   const { page, heap } = context;
-  const { header, xmax, offset } = to;
   setXmin(page, tuple, context.record.xid);
   setXmax(page, tuple, xmax);
   setCid(page, tuple, header.cid);
-  setCtid(page, tuple, { block: context.block.blockNumber, offset });
+  setCtid(page, tuple, context.block.blockNumber, offset);
   const infomask = heap.carriesCid ? header.infomask : header.infomask & ~HEAP_COMBOCID;
-  setInfomasks(page, tuple, { infomask2: header.infomask2, infomask });
+  setU16(page, tuple + T_INFOMASK2, header.infomask2);
+  setU16(page, tuple + T_INFOMASK, infomask);
   setU8(page, tuple + T_HOFF, header.hoff);
 }
 
-/** Copies `length` bytes at `at` of the data behind the header of a new tuple. */
-export function writeBody(
-  page: Bytes,
-  to: number,
-  from: { data: RecordData; at: number; length: number },
-): void {
-  copyBytes(page, to, from.data.bytes, from.data.place(from.at, from.length), from.length);
+/** Copies `length` bytes at `at` of the data to a place behind the header of a new tuple. */
+export function writeBody(page: Bytes, to: number, data: RecordData, at: number, length: number): void {
+  copyBytes(page, to, data.bytes, data.place(at, length), length);
 }

@@ -45,10 +45,10 @@ function updateOld(context: RedoContext, how: { readonly flags: number; readonly
   const tuple = heapTuple(page, main.u16(OLD_OFFSET));
   clearXmaxBits(page, tuple);
   setHotUpdated(page, tuple, how.isHot);
-  setInfobits(page, tuple, { infobits: main.u8(OLD_INFOBITS), carriesCid: heap.carriesCid });
+  setInfobits(page, tuple, main.u8(OLD_INFOBITS), heap.carriesCid);
   setXmax(page, tuple, main.u32(0));
   setCidOfRecord(context, tuple, heap.update.cid);
-  setCtid(page, tuple, { block: blockNumberOf(context, 0), offset: main.u16(heap.update.newOffset) });
+  setCtid(page, tuple, blockNumberOf(context, 0), main.u16(heap.update.newOffset));
   setPrunable(page, context.record.xid);
   if ((how.flags & XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0) clearPageFlags(page, PD_ALL_VISIBLE);
 }
@@ -69,37 +69,25 @@ function insertNew(
   const suffix = hasSuffix ? data.u16(hasPrefix ? 2 : 0) : 0;
   const headerAt = (hasPrefix ? 2 : 0) + (hasSuffix ? 2 : 0);
   const header = readRecordHeader(data, headerAt, heap);
-  let at = headerAt + heap.tupleHeaderSize;
+  const at = headerAt + heap.tupleHeaderSize;
   const stored = data.length - at;
   const offset = main.u16(heap.update.newOffset);
   const tuple = placeSpace(page, offset, TUPLE_HEADER_SIZE + prefix + stored + suffix);
-  let to = tuple + TUPLE_HEADER_SIZE;
-  const copyStored = (length: number): void => {
-    writeBody(page, to, { data, at, length });
-    at += length;
-    to += length;
-  };
-  const copyOld = (from: number, length: number): void => {
-    copyBytes(page, to, page, from, length);
-    to += length;
-  };
-  if (prefix === 0) copyStored(stored);
+  const body = tuple + TUPLE_HEADER_SIZE;
+  const oldOffset = main.u16(OLD_OFFSET);
+  if (prefix === 0) writeBody(page, body, data, at, stored);
   else {
+    // The null bitmap comes before what is shared.
     const bitmap = header.hoff - TUPLE_HEADER_SIZE;
-    const old = oldTuple(context);
-    copyStored(bitmap);
-    copyOld(old.start + headerOffset(page, old.start), prefix);
-    copyStored(stored - bitmap);
+    const old = heapTuple(page, oldOffset);
+    writeBody(page, body, data, at, bitmap);
+    copyBytes(page, body + bitmap, page, old + headerOffset(page, old), prefix);
+    writeBody(page, body + bitmap + prefix, data, at + bitmap, stored - bitmap);
   }
   if (suffix > 0) {
-    const old = oldTuple(context);
-    copyOld(old.start + old.length - suffix, suffix);
+    const oldEnd = heapTuple(page, oldOffset) + itemLength(page, oldOffset);
+    copyBytes(page, body + prefix + stored, page, oldEnd - suffix, suffix);
   }
-  writeNewHeader(context, tuple, { header, xmax: main.u32(heap.update.newXmax), offset });
+  writeNewHeader(context, tuple, header, main.u32(heap.update.newXmax), offset);
   if ((flags & XLH_UPDATE_NEW_ALL_VISIBLE_CLEARED) !== 0) clearPageFlags(page, PD_ALL_VISIBLE);
-}
-
-function oldTuple(context: RedoContext): { readonly start: number; readonly length: number } {
-  const offset = context.main.u16(OLD_OFFSET);
-  return { start: heapTuple(context.page, offset), length: itemLength(context.page, offset) };
 }

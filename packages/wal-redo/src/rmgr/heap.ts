@@ -88,8 +88,8 @@ function redoInsert(context: RedoContext): void {
   const header = readRecordHeader(data, 0, layout);
   const length = data.length - layout.tupleHeaderSize;
   const tuple = placeSpace(page, offset, TUPLE_HEADER_SIZE + length);
-  writeNewHeader(context, tuple, { header, xmax: 0, offset });
-  writeBody(page, tuple + TUPLE_HEADER_SIZE, { data, at: layout.tupleHeaderSize, length });
+  writeNewHeader(context, tuple, header, 0, offset);
+  writeBody(page, tuple + TUPLE_HEADER_SIZE, data, layout.tupleHeaderSize, length);
   if ((flags & XLH_INSERT_ALL_VISIBLE_CLEARED) !== 0) clearPageFlags(page, PD_ALL_VISIBLE);
 }
 
@@ -100,22 +100,22 @@ function redoDelete(context: RedoContext): void {
   const tuple = heapTuple(page, offset);
   clearXmaxBits(page, tuple);
   setHotUpdated(page, tuple, false);
-  setInfobits(page, tuple, { infobits: main.u8(layout.delete.infobits), carriesCid: layout.carriesCid });
+  setInfobits(page, tuple, main.u8(layout.delete.infobits), layout.carriesCid);
   if ((flags & XLH_DELETE_IS_SUPER) === 0) setXmax(page, tuple, main.u32(0));
   else setXmin(page, tuple, 0);
   setCidOfRecord(context, tuple, layout.delete.cid);
   setPrunable(page, context.record.xid);
   if ((flags & XLH_DELETE_ALL_VISIBLE_CLEARED) !== 0) clearPageFlags(page, PD_ALL_VISIBLE);
   const isMoved = (flags & XLH_DELETE_IS_PARTITION_MOVE) !== 0;
-  if (isMoved) setCtid(page, tuple, { block: INVALID_BLOCK, offset: MOVED_PARTITIONS_OFFSET });
-  else setCtid(page, tuple, { block: context.block.blockNumber, offset });
+  if (isMoved) setCtid(page, tuple, INVALID_BLOCK, MOVED_PARTITIONS_OFFSET);
+  else setCtid(page, tuple, context.block.blockNumber, offset);
 }
 
 /** A speculative insertion has become a real one. */
 function redoConfirm(context: RedoContext): void {
   const { page, main, block } = context;
   const offset = main.u16(0);
-  setCtid(page, heapTuple(page, offset), { block: block.blockNumber, offset });
+  setCtid(page, heapTuple(page, offset), block.blockNumber, offset);
 }
 
 function redoLock(context: RedoContext): void {
@@ -123,10 +123,10 @@ function redoLock(context: RedoContext): void {
   const offset = main.u16(layout.lock.offset);
   const tuple = heapTuple(page, offset);
   clearXmaxBits(page, tuple);
-  setInfobits(page, tuple, { infobits: main.u8(layout.lock.infobits), carriesCid: layout.carriesCid });
+  setInfobits(page, tuple, main.u8(layout.lock.infobits), layout.carriesCid);
   if (isLockedOnly(page, tuple)) {
     setHotUpdated(page, tuple, false);
-    setCtid(page, tuple, { block: block.blockNumber, offset });
+    setCtid(page, tuple, block.blockNumber, offset);
   }
   setXmax(page, tuple, main.u32(0));
   setCidOfRecord(context, tuple, layout.lock.cid);

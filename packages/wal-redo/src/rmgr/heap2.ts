@@ -107,8 +107,8 @@ export function redoMultiInsert(context: RedoContext): void {
     };
     assertHeaderOffset(header.hoff);
     const tuple = placeSpace(page, offset, TUPLE_HEADER_SIZE + length);
-    writeNewHeader(context, tuple, { header, xmax: 0, offset });
-    writeBody(page, tuple + TUPLE_HEADER_SIZE, { data, at: at + tupleHeaderSize, length });
+    writeNewHeader(context, tuple, header, 0, offset);
+    writeBody(page, tuple + TUPLE_HEADER_SIZE, data, at + tupleHeaderSize, length);
     at += tupleHeaderSize + length;
   }
   if ((flags & XLH_INSERT_ALL_VISIBLE_CLEARED) !== 0) clearPageFlags(page, PD_ALL_VISIBLE);
@@ -120,6 +120,6 @@ function redoLockUpdated(context: RedoContext): void {
   const { page, main, heap } = context;
   const tuple = heapTuple(page, main.u16(4));
   clearXmaxBits(page, tuple);
-  setInfobits(page, tuple, { infobits: main.u8(6), carriesCid: heap.carriesCid });
+  setInfobits(page, tuple, main.u8(6), heap.carriesCid);
   setXmax(page, tuple, main.u32(0));
 }
