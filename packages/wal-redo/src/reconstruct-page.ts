@@ -1,4 +1,5 @@
 import { BLCKSZ, type DecodedWalBlock, formatLsn, type Lsn, type RelTag } from '@neon-snapshot/postgres';
+import { Bytes } from './bytes.ts';
 import type { RedoEngine } from './redo-engine.ts';
 import { isRedoError, RedoError } from './redo-error.ts';
 
@@ -33,10 +34,11 @@ export function reconstructPage(
 ): Uint8Array {
   const page = options.into ?? new Uint8Array(BLCKSZ);
   if (request.base === undefined) page.fill(0);
-  else page.set(checkedBase(request.base));
+  else if (request.base !== page) page.set(checkedBase(request.base));
+  const target = new Bytes(page);
   let hasPage = request.base !== undefined;
   for (const record of request.records) {
-    redoRecord(engine, { page, record, request, hasPage, checkCrc: options.checkCrc ?? true });
+    redoRecord(engine, { page: target, record, request, hasPage, checkCrc: options.checkCrc ?? true });
     hasPage = true;
   }
   if (!hasPage) throw pageError('REDO_NO_BASE', request, 'there is neither a base nor a record');
@@ -70,7 +72,7 @@ export function reconstructPages(
 }
 
 interface RecordOnPage {
-  readonly page: Uint8Array;
+  readonly page: Uint8Array | Bytes;
   readonly record: PageRecord;
   readonly request: Pick<PageRequest, 'tag' | 'blockNumber'>;
   readonly hasPage: boolean;
@@ -82,7 +84,8 @@ export function redoRecord(engine: RedoEngine, on: RecordOnPage): void {
   const { page, record, request } = on;
   const { decoder } = engine;
   try {
-    decoder.decode(record.bytes);
+    const { bytes } = record;
+    decoder.decodeAt(wholeOf(bytes), bytes.byteOffset, bytes.length);
   } catch (cause) {
     throw pageError('REDO_INVALID_RECORD', request, String(cause), { record, cause });
   }
@@ -96,6 +99,15 @@ export function redoRecord(engine: RedoEngine, on: RecordOnPage): void {
     throw pageError('REDO_NO_BASE', request, 'it changes a page that is not there', { record });
   }
   engine.redoBlock(decoder, index, page, record.endLsn);
+}
+
+/** All of the memory that the last record lay in. */
+let whole: Uint8Array = new Uint8Array(0);
+
+/** The memory that a record lies in: one array for all records that share it, so that decoder and engine keep their views. */
+function wholeOf({ buffer }: Uint8Array): Uint8Array {
+  if (whole.buffer !== buffer) whole = new Uint8Array(buffer);
+  return whole;
 }
 
 function findBlockOf({ decoder }: RedoEngine, request: Pick<PageRequest, 'tag' | 'blockNumber'>): number {
