@@ -10,8 +10,8 @@ export const RANGE_BLOCKS = 32;
 export const RANGE_SHIFT = 5;
 const RANGE_SIZE = RANGE_BLOCKS * BLCKSZ;
 
-/** Ranges of one array: 16 MiB, of which the system gives only what is used. */
-const CHUNK_SHIFT = 6;
+/** Ranges of one array: 64 MiB, of which the system gives only what is used (smaller ones make V8 collect more often). */
+const CHUNK_SHIFT = 8;
 const CHUNK_RANGES = 1 << CHUNK_SHIFT;
 
 interface Chunk {
