@@ -70,8 +70,7 @@ export class BackupTars {
   /** Returns the CRC-32C of the body. */
   addFile(path: string, file: Omit<SinkFile, 'name'>): Promise<number> {
     const { sink, name } = this.#placeOf(path);
-    const { sizeBytes, modifiedAt, body } = file;
-    return sink.addFile({ name, sizeBytes, modifiedAt, body });
+    return sink.addFile({ ...file, name });
   }
 
   /** Ends every tar, base.tar last; their stored sizes. */

@@ -52,7 +52,7 @@ export async function* clusterEntries(
       if (role.kind !== 'base') throw strayLink(path);
       yield { kind: 'link', path, target: member.linkTarget ?? '' };
     } else if (role.kind === 'base' && (await keepBehind(member, options))) continue;
-    else if (options.unlogged.isRemade(path)) await drain(options.check.checked(path, member));
+    else if (options.unlogged.isRemade(path)) await drain(options.check.checked(path, member).body);
     else {
       const entry = await fileEntry(path, member, options);
       if (entry !== undefined) yield entry;
@@ -90,7 +90,7 @@ async function fileEntry(
 ): Promise<Exclude<SnapshotEntry, EndEntry> | undefined> {
   const { sizeBytes, modifiedAt } = member;
   if (path.startsWith(`${WAL_DIRECTORY}/`)) remains.walNames.add(path.slice(WAL_DIRECTORY.length + 1));
-  const body = check.checked(path, member);
+  const { body, crc32c } = check.checked(path, member);
   const whole = pathOfIncremental(path);
   if (whole !== undefined) {
     if (combination === undefined) throw unexpectedIncremental(path);
@@ -103,6 +103,7 @@ async function fileEntry(
     sizeBytes,
     modifiedAt,
     body: gatherRuns(body, { path, sizeBytes, isRelation }),
+    ...(crc32c === undefined ? {} : { crc32c }),
   };
 }
 

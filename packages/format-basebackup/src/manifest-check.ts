@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { FormatError } from '@neon-snapshot/format-core';
+import { type FileEntry, FormatError } from '@neon-snapshot/format-core';
 import {
   type BackupManifest,
   crc32c,
@@ -12,13 +12,16 @@ import { MANIFEST_NAME, WAL_DIRECTORY } from './layout.ts';
 /** What pg_verifybackup passes over too: `pg_basebackup -R` writes them after the manifest. */
 const NOT_COMPARED = new Set([MANIFEST_NAME, 'postgresql.auto.conf', 'standby.signal', 'recovery.signal']);
 
+/** The body of a file that is checked, and its CRC-32C where that was taken of it. */
+export type CheckedBody = Pick<FileEntry, 'body' | 'crc32c'>;
+
 /** What is asked of the files of a backup as they pass. */
 export interface FileChecks {
   /** The body; it fails at its end where the file is not what it should be. Throws at once for one that should not be there. */
   checked(
     path: string,
     file: { readonly sizeBytes: number; readonly body: AsyncIterable<Uint8Array> },
-  ): AsyncIterable<Uint8Array>;
+  ): CheckedBody;
   /** The same for a whole file in memory. */
   assertBytes(path: string, bytes: Uint8Array): void;
 }
@@ -67,10 +70,12 @@ export class ManifestCheck implements FileChecks {
   checked(
     path: string,
     { sizeBytes, body }: { readonly sizeBytes: number; readonly body: AsyncIterable<Uint8Array> },
-  ): AsyncIterable<Uint8Array> {
-    const listed = this.#claim(path, sizeBytes);
-    if (listed?.checksum === undefined) return body;
-    return this.#hashed(path, { body, checksum: listed.checksum });
+  ): CheckedBody {
+    const { checksum } = this.#claim(path, sizeBytes) ?? {};
+    if (checksum === undefined) return { body };
+    const sum = new FileSum(checksum.algorithm);
+    const hashed = this.#hashed(path, { body, checksum, sum });
+    return checksum.algorithm === 'CRC32C' ? { body: hashed, crc32c: () => sum.crc32c } : { body: hashed };
   }
 
   assertBytes(path: string, bytes: Uint8Array): void {
@@ -122,14 +127,14 @@ export class ManifestCheck implements FileChecks {
     file: {
       readonly body: AsyncIterable<Uint8Array>;
       readonly checksum: NonNullable<ManifestFile['checksum']>;
+      readonly sum: FileSum;
     },
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    const sum = new FileSum(file.checksum.algorithm);
     for await (const chunk of file.body) {
-      sum.add(chunk);
+      file.sum.add(chunk);
       yield chunk;
     }
-    this.#compare(path, { found: sum.hex(), checksum: file.checksum });
+    this.#compare(path, { found: file.sum.hex(), checksum: file.checksum });
   }
 
   #compare(
@@ -163,6 +168,11 @@ class FileSum {
 
   constructor(algorithm: ManifestChecksumAlgorithm) {
     this.#hash = algorithm === 'CRC32C' ? undefined : createHash(algorithm.toLowerCase());
+  }
+
+  /** Of that algorithm. */
+  get crc32c(): number {
+    return this.#crc;
   }
 
   add(chunk: Uint8Array): void {

@@ -29,6 +29,8 @@ export interface SinkFile {
   readonly modifiedAt: Date;
   /** Exactly `sizeBytes`; released when they were taken. */
   readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** As of a `FileEntry`. */
+  readonly crc32c?: (() => number) | undefined;
 }
 
 /** One tar on its way to the storage. Members that several partitions write at a time wait for each other. */
@@ -102,17 +104,17 @@ export class TarSink {
     await this.#header({ kind: 'directory', path: name, mode: DIRECTORY_MODE, modifiedAt, owner: OWNER });
   }
 
-  async #addFile({ name, sizeBytes, modifiedAt, body }: SinkFile): Promise<number> {
+  async #addFile({ name, sizeBytes, modifiedAt, body, crc32c: known }: SinkFile): Promise<number> {
     await this.#addDirectories(parentOf(name));
     await this.#header({ kind: 'file', path: name, sizeBytes, mode: FILE_MODE, modifiedAt, owner: OWNER });
     let crc = 0;
     for await (const chunk of body) {
-      crc = crc32c(chunk, crc);
+      if (known === undefined) crc = crc32c(chunk, crc);
       await this.#write(chunk);
       releaseChunk(chunk);
     }
     await this.#write(new Uint8Array(paddingOf(sizeBytes)));
-    return crc;
+    return known?.() ?? crc;
   }
 
   #header(member: UstarMember): Promise<void> {

@@ -22,6 +22,7 @@ import { assertDestination } from './destination-checks.ts';
 import { BACKUP_LABEL_PATH, CONTROL_FILE_PATH, MANIFEST_NAME } from './layout.ts';
 import { parseCompression, WRITE_OPTIONS } from './options.ts';
 import { takeSmall } from './small-body.ts';
+import type { SinkFile } from './tar-sink.ts';
 
 /** Checks that the destination is empty and that the cluster is one that is known. Writes nothing. */
 export async function openWriter(context: WriteContext): Promise<SnapshotWriter> {
@@ -127,17 +128,11 @@ class BackupWriter implements SnapshotWriter {
         await this.#store(at, { sizeBytes, modifiedAt, body: [bytes] }, tars);
       return;
     }
-    await this.#store(path, { sizeBytes, modifiedAt, body: entry.body }, tars);
+    const { body, crc32c } = entry;
+    await this.#store(path, { sizeBytes, modifiedAt, body, crc32c }, tars);
   }
 
-  async #store(
-    path: string,
-    file: Pick<FileEntry, 'sizeBytes'> & {
-      readonly modifiedAt: Date;
-      readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-    },
-    tars: BackupTars,
-  ): Promise<void> {
+  async #store(path: string, file: Omit<SinkFile, 'name'>, tars: BackupTars): Promise<void> {
     const { sizeBytes, modifiedAt } = file;
     const crc = await tars.addFile(path, file);
     this.#written.push({ path, sizeBytes, modifiedAt, crc32c: crc });

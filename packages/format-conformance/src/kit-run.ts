@@ -8,7 +8,7 @@ import {
   type SnapshotReader,
   type WriteResult,
 } from '@neon-snapshot/format-core';
-import { type ControlFile, decodeControlFile } from '@neon-snapshot/postgres';
+import { type ControlFile, crc32c, decodeControlFile } from '@neon-snapshot/postgres';
 import { isStorageError, readAll, type Storage, StorageError } from '@neon-snapshot/storage-core';
 import { expect, type TestOptions, test } from 'vitest';
 import { type FormatKitOptions, TIMEOUT_MS_DEFAULT } from './kit-options.ts';
@@ -107,6 +107,9 @@ export async function readSnapshot(
         expect(files.has(entry.path), `${entry.path} comes twice`).toBe(false);
         const bytes = await readAll(entry.body, { sizeMaxBytes: FILE_BYTES_MAX, key: entry.path });
         expect(bytes.length, `bytes of ${entry.path}`).toBe(entry.sizeBytes);
+        if (entry.crc32c !== undefined) {
+          expect(entry.crc32c(), `CRC-32C that comes with ${entry.path}`).toBe(crc32c(bytes));
+        }
         files.set(entry.path, bytes);
         fileCount += 1;
         byteCount += bytes.length;

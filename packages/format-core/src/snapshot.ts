@@ -69,6 +69,11 @@ export interface FileEntry {
    * For relation files every chunk but the last is a multiple of 8192 bytes.
    */
   readonly body: AsyncIterable<Uint8Array>;
+  /**
+   * CRC-32C of the body, where the source took it anyway; asked for when the body was drained. Spares the writer of a manifest to take it
+   * again. Whoever hands on another body leaves it out.
+   */
+  readonly crc32c?: () => number;
 }
 
 export interface LinkEntry {

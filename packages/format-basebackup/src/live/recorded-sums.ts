@@ -1,5 +1,5 @@
 import { type BackupManifest, crc32c } from '@neon-snapshot/postgres';
-import { type FileChecks, ManifestCheck } from '../manifest-check.ts';
+import { type CheckedBody, type FileChecks, ManifestCheck } from '../manifest-check.ts';
 
 interface Recorded {
   readonly sizeBytes: number;
@@ -10,15 +10,12 @@ interface Recorded {
 export class RecordedSums implements FileChecks {
   readonly #files = new Map<string, Recorded[]>();
 
-  async *checked(
+  checked(
     path: string,
     { sizeBytes, body }: { readonly sizeBytes: number; readonly body: AsyncIterable<Uint8Array> },
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  ): CheckedBody {
     const file = this.#add(path, sizeBytes);
-    for await (const chunk of body) {
-      file.crc32c = crc32c(chunk, file.crc32c);
-      yield chunk;
-    }
+    return { body: recorded(body, file), crc32c: () => file.crc32c };
   }
 
   assertBytes(path: string, bytes: Uint8Array): void {
@@ -38,5 +35,15 @@ export class RecordedSums implements FileChecks {
     if (before === undefined) this.#files.set(path, [file]);
     else before.push(file);
     return file;
+  }
+}
+
+async function* recorded(
+  body: AsyncIterable<Uint8Array>,
+  file: Recorded,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) {
+    file.crc32c = crc32c(chunk, file.crc32c);
+    yield chunk;
   }
 }
