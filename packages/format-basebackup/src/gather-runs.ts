@@ -2,14 +2,14 @@ import { FormatError, reusableChunk } from '@neon-snapshot/format-core';
 import { BLCKSZ } from '@neon-snapshot/postgres';
 
 /** A whole number of pages; large enough that what each chunk costs on its way is little beside its bytes. */
-const RUN_SIZE_BYTES = 256 * 1024;
+const RUN_SIZE_BYTES = 512 * 1024;
 /** Runs that are kept for use again, of all readers together. */
-const FREE_COUNT_MAX = 16;
+const FREE_COUNT_MAX = 8;
 
 const free: Uint8Array[] = [];
 
 /**
- * The bytes of a body in runs of 256 KiB, copied into memory that comes back when its receiver releases it (`releaseChunk`): members
+ * The bytes of a body in runs of 512 KiB, copied into memory that comes back when its receiver releases it (`releaseChunk`): members
  * of tars start at multiples of 512, and servers send 32 KiB at a time. A relation that is no whole number of pages is `FORMAT_TRUNCATED`.
  */
 export async function* gatherRuns(

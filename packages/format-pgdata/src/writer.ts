@@ -18,6 +18,7 @@ import {
 } from '@neon-snapshot/format-core';
 import { assertPostgresMajor, type ControlFile, crc32c } from '@neon-snapshot/postgres';
 import type { PutBody } from '@neon-snapshot/storage-core';
+import { ChecksummedBody } from './checksummed-body.ts';
 import { BACKUP_LABEL_PATH, CONTROL_FILE_PATH, MANIFEST_PATH } from './data-directory-layout.ts';
 import type { Destination } from './destination.ts';
 import { openDestination } from './destination-checks.ts';
@@ -148,7 +149,7 @@ class DataDirectoryWriter implements SnapshotWriter {
 
   async #streamFile(entry: FileEntry, modifiedAt: Date): Promise<void> {
     const { path, sizeBytes } = entry;
-    const sum = new ChecksummedBody(entry.body);
+    const sum = new ChecksummedBody(entry);
     await this.#put(path, sum, sizeBytes);
     this.#written.push(this.#record(path, { sizeBytes, crc: sum.crc, modifiedAt }));
   }
@@ -233,25 +234,6 @@ async function takeWhole({ body, sizeBytes }: FileEntry): Promise<Uint8Array> {
     }
   }
   return whole ?? new Uint8Array(0);
-}
-
-/** A body and the CRC-32C of what has passed. */
-class ChecksummedBody implements AsyncIterable<Uint8Array> {
-  crc = 0;
-  readonly #body: AsyncIterable<Uint8Array>;
-
-  constructor(body: AsyncIterable<Uint8Array>) {
-    this.#body = body;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of this.#body) {
-      this.crc = crc32c(chunk, this.crc);
-      yield chunk;
-      // The storage has asked for the next one, so it is done with this one.
-      releaseChunk(chunk);
-    }
-  }
 }
 
 function assertMajor(context: WriteContext): void {
