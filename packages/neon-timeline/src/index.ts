@@ -4,10 +4,12 @@ export {
   ingestBackupWal,
 } from './backup/ingest-backup-wal.ts';
 export type { StoredPages } from './backup/layered-state.ts';
+export type { ContentsReader } from './contents/required-values.ts';
 export { readTimelineContents, type TimelineContents } from './contents/timeline-contents.ts';
 export {
   type RelationFork,
   readTimelineDirectories,
+  type TimelineDirectories,
   usesNewRelationDirectory,
 } from './contents/timeline-directories.ts';
 export {

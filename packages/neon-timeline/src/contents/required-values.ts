@@ -1,16 +1,19 @@
 import { compareKeys, describeKey, type TimelineReader } from '@neon-snapshot/neon-layer';
 import { TimelineError } from '../timeline-error.ts';
 
+/** What of a reader is needed for what is no page. */
+export type ContentsReader = Pick<TimelineReader, 'source' | 'lsn' | 'get' | 'getMany' | 'scan'>;
+
 export interface ReadContentsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Values of a timeline that have to be there: `TIMELINE_INCOMPLETE` where one is not. */
 export class RequiredValues {
-  readonly reader: TimelineReader;
+  readonly reader: ContentsReader;
   readonly signal: AbortSignal | undefined;
 
-  constructor(reader: TimelineReader, { signal }: ReadContentsOptions) {
+  constructor(reader: ContentsReader, { signal }: ReadContentsOptions) {
     this.reader = reader;
     this.signal = signal;
   }

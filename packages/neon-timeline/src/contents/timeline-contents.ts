@@ -9,11 +9,10 @@ import {
   relMapKey,
   SPARSE_KEYS_END,
   SPARSE_KEYS_START,
-  type TimelineReader,
   twoPhaseFileKey,
 } from '@neon-snapshot/neon-layer';
 import type { ReplicationOrigin } from '@neon-snapshot/postgres';
-import { type ReadContentsOptions, RequiredValues } from './required-values.ts';
+import { type ContentsReader, type ReadContentsOptions, RequiredValues } from './required-values.ts';
 import {
   type ListedDatabase,
   readTimelineDirectories,
@@ -40,7 +39,7 @@ export interface TimelineContents {
 
 /** Reads no page. Throws `TIMELINE_INCOMPLETE`, `TIMELINE_INVALID_CONTENTS`, and what decoders of neon-layer throw. */
 export async function readTimelineContents(
-  reader: TimelineReader,
+  reader: ContentsReader,
   options: ReadContentsOptions = {},
 ): Promise<TimelineContents> {
   const values = new RequiredValues(reader, options);
@@ -61,7 +60,7 @@ export async function readTimelineContents(
 
 /** Aux files and replication origins, which no directory lists. */
 async function readSparseValues(
-  reader: TimelineReader,
+  reader: ContentsReader,
   options: ReadContentsOptions,
 ): Promise<Pick<TimelineContents, 'auxFiles' | 'replicationOrigins'>> {
   const auxFiles: AuxFile[] = [];

@@ -15,12 +15,11 @@ import {
   SPARSE_KEYS_END,
   slruDirKey,
   slruSizeKey,
-  type TimelineReader,
   TWO_PHASE_DIRECTORY_KEY,
 } from '@neon-snapshot/neon-layer';
 import { compareRelTags, type ForkNumber, type RelTag, type SlruKind } from '@neon-snapshot/postgres';
 import { TimelineError } from '../timeline-error.ts';
-import { type ReadContentsOptions, RequiredValues } from './required-values.ts';
+import { type ContentsReader, type ReadContentsOptions, RequiredValues } from './required-values.ts';
 
 export interface RelationFork {
   readonly tag: RelTag;
@@ -49,7 +48,7 @@ export interface TimelineDirectories {
 
 /** Throws `TIMELINE_INCOMPLETE` where a directory or a size is not there, `TIMELINE_INVALID_CONTENTS` where a directory is wrong. */
 export async function readTimelineDirectories(
-  reader: TimelineReader,
+  reader: ContentsReader,
   options: ReadContentsOptions = {},
 ): Promise<TimelineDirectories> {
   const values = new RequiredValues(reader, options);
@@ -61,7 +60,7 @@ export async function readTimelineDirectories(
 }
 
 /** From this point of a timeline on, relations are listed by keys of their own (spec: `rel_size_migration`). */
-export function usesNewRelationDirectory({ source, lsn }: TimelineReader): boolean {
+export function usesNewRelationDirectory({ source, lsn }: Pick<ContentsReader, 'source' | 'lsn'>): boolean {
   const { relSizeMigration, relSizeMigratedAt } = source.index;
   return relSizeMigration === 'migrated' && (relSizeMigratedAt === undefined || lsn >= relSizeMigratedAt);
 }

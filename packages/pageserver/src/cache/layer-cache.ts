@@ -91,6 +91,11 @@ export class LayerCache {
     return this.#memoryBytes;
   }
 
+  /** Whether a layer has a local copy. */
+  holds(key: string): boolean {
+    return this.#layers.has(key);
+  }
+
   /** What an index says of a layer: a file of another size is none of it. */
   async expect(key: string, sizeBytes: number): Promise<void> {
     const layer = this.#layers.get(key);

@@ -117,7 +117,7 @@ describe.runIf(HAS_SAMPLES)(`garbage of a real page server's timelines${SAMPLES_
     await deleteNoted(target, new Date(NOW.getTime() + HOUR_MS));
     expect(await wrongValues(storage, { sample: 'pg16', timeline: 'main', phase: 'p3' })).toEqual([]);
     // Again: nothing is left to do.
-    expect(await collectGarbage(target, optionsOf(target))).toEqual({
+    expect(await collectGarbage(target, optionsOf(target))).toMatchObject({
       cutoff: undefined,
       layers: 0,
       bytes: 0,

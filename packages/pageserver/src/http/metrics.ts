@@ -1,6 +1,6 @@
 import type { PageServer } from '../page-server/page-server.ts';
 import type { Timeline } from '../timeline/timeline.ts';
-import { ownLayers } from './timeline-info.ts';
+import { knownLogicalSize, layerSizes, residentBytes } from './timeline-sizes.ts';
 
 type MetricType = 'counter' | 'gauge' | 'histogram';
 
@@ -9,7 +9,7 @@ interface Metric {
   readonly type: MetricType;
   readonly help: string;
   /** One value a timeline. */
-  readonly read: (timeline: Timeline) => number;
+  readonly read: (timeline: Timeline, pageServer: PageServer) => number;
 }
 
 const TIMELINE_METRICS: readonly Metric[] = [
@@ -54,13 +54,31 @@ const TIMELINE_METRICS: readonly Metric[] = [
     name: 'pageserver_layers',
     type: 'gauge',
     help: 'Layers of the timeline',
-    read: (timeline) => ownLayers(timeline).length,
+    read: (timeline) => layerSizes(timeline).count,
   },
   {
     name: 'pageserver_layer_bytes',
     type: 'gauge',
-    help: 'Bytes of these layers in the storage',
-    read: (timeline) => ownLayers(timeline).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    help: 'Bytes of these layers',
+    read: (timeline) => layerSizes(timeline).allBytes,
+  },
+  {
+    name: 'pageserver_remote_physical_size',
+    type: 'gauge',
+    help: 'Bytes of the layers that the index in the storage lists',
+    read: (timeline) => layerSizes(timeline).remoteBytes,
+  },
+  {
+    name: 'pageserver_resident_physical_size',
+    type: 'gauge',
+    help: 'Bytes of the layers with a local copy',
+    read: (timeline, pageServer) => residentBytes(pageServer, timeline),
+  },
+  {
+    name: 'pageserver_current_logical_size',
+    type: 'gauge',
+    help: 'Bytes of all relations when somebody asked last; 0 before',
+    read: (timeline) => knownLogicalSize(timeline)?.sizeBytes ?? 0,
   },
   {
     name: 'pageserver_timeline_memory_bytes',
@@ -129,7 +147,7 @@ export function formatMetrics(pageServer: PageServer): string {
   const timelines = pageServer.timelines();
   const lines = TIMELINE_METRICS.flatMap(({ name, type, help, read }) => [
     ...head(name, type, help),
-    ...timelines.map((timeline) => `${name}${labelsOf(timeline)} ${read(timeline)}`),
+    ...timelines.map((timeline) => `${name}${labelsOf(timeline)} ${read(timeline, pageServer)}`),
   ]);
   const others = [walSourceLines, maintenanceLines, queryLines, serverLines].flatMap((each) =>
     each(pageServer),

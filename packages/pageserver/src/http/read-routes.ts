@@ -45,7 +45,7 @@ export function readRoutes(pageServer: PageServer): Route[] {
     {
       method: 'GET',
       path: `${TIMELINE}/layer`,
-      handle: (request) => json(layerMapInfo(timelineOf(pageServer, request))),
+      handle: (request) => json(layerMapInfo(pageServer, timelineOf(pageServer, request))),
     },
     {
       method: 'GET',

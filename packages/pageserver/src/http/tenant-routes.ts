@@ -4,7 +4,7 @@ import { notFound } from './http-errors.ts';
 import { formatMetrics } from './metrics.ts';
 import { idField } from './request-fields.ts';
 import { type HttpRequest, json, type Route } from './router.ts';
-import { ownLayers } from './timeline-info.ts';
+import { layerSizes } from './timeline-sizes.ts';
 
 /** Neon's `id` of a page server in identity.toml; ours is alone. */
 export const NODE_ID = 1;
@@ -45,11 +45,10 @@ export function tenantRoutes(pageServer: PageServer): Route[] {
 /** Neon's TenantInfo. */
 function tenantInfo(pageServer: PageServer): Record<string, unknown> {
   const timelines = pageServer.timelines();
-  const sizes = timelines.flatMap(ownLayers).map(({ sizeBytes }) => sizeBytes);
   return {
     id: pageServer.tenantId,
     state: { slug: 'Active' },
-    current_physical_size: sizes.reduce((sum, size) => sum + size, 0),
+    current_physical_size: timelines.reduce((sum, timeline) => sum + layerSizes(timeline).allBytes, 0),
     attachment_status: { slug: 'attached' },
     generation: pageServer.generation,
     timelines: timelines.map(({ timelineId }) => timelineId),

@@ -1,18 +1,20 @@
-import { firstReadableLsn, isL0, type StoredLayer } from '@neon-snapshot/neon-layer';
+import { firstReadableLsn, isL0, type StoredLayer, type TimelineSource } from '@neon-snapshot/neon-layer';
 import { formatLsn, type Lsn, ZERO_LSN } from '@neon-snapshot/postgres';
 import type { PageServer } from '../page-server/page-server.ts';
 import type { WalSourceState } from '../page-server/wal-source.ts';
 import type { Timeline } from '../timeline/timeline.ts';
+import { knownLogicalSize, layerSizes, readLogicalSize, residentBytes } from './timeline-sizes.ts';
 
-/** Kinds in `directory_entries_counts` of Neon's TimelineInfo; they are not counted here. */
+/** Kinds in `directory_entries_counts` of Neon's TimelineInfo. */
 const DIRECTORY_KINDS = 8;
 
 /** Neon's TimelineInfo, with what we have to say more behind it. LSNs are text. */
 export function timelineInfo(pageServer: PageServer, timeline: Timeline): Record<string, unknown> {
   const { source, ancestor, pushState } = timeline;
   const { metadata, relSizeMigration, relSizeMigratedAt } = source.index;
-  const layers = ownLayers(timeline);
-  const layerBytes = layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const sizes = layerSizes(timeline);
+  const logical = knownLogicalSize(timeline);
+  const historyStart = laterOf(timeline.gcCutoff, ancestor?.lsn ?? ZERO_LSN);
   const walSource = pageServer.walSource(timeline.timelineId);
   return {
     tenant_id: timeline.tenantId,
@@ -27,14 +29,14 @@ export function timelineInfo(pageServer: PageServer, timeline: Timeline): Record
     remote_consistent_lsn: formatLsn(timeline.remoteConsistentLsn),
     remote_consistent_lsn_visible: formatLsn(timeline.remoteConsistentLsn),
     initdb_lsn: formatLsn(metadata.initdbLsn),
-    current_logical_size: 0,
-    current_logical_size_is_accurate: false,
-    directory_entries_counts: new Array<number>(DIRECTORY_KINDS).fill(0),
-    current_physical_size: layerBytes,
+    current_logical_size: logical?.sizeBytes ?? 0,
+    current_logical_size_is_accurate: logical?.lsn === timeline.lastRecordLsn,
+    directory_entries_counts: logical?.directoryCounts ?? new Array<number>(DIRECTORY_KINDS).fill(0),
+    current_physical_size: sizes.allBytes,
     current_logical_size_non_incremental: null,
-    pitr_history_size: 0,
-    within_ancestor_pitr: false,
-    timeline_dir_layer_file_size_sum: null,
+    pitr_history_size: Math.max(0, Number(timeline.lastRecordLsn - historyStart)),
+    within_ancestor_pitr: isWithinAncestor(source),
+    timeline_dir_layer_file_size_sum: residentBytes(pageServer, timeline),
     wal_source_connstr: walSource ? connectionText(walSource) : null,
     last_received_msg_lsn: walSource ? formatLsn(timeline.receivedLsn) : null,
     last_received_msg_ts: null,
@@ -51,28 +53,55 @@ export function timelineInfo(pageServer: PageServer, timeline: Timeline): Record
     behind_since: pushState.behindSince?.toISOString() ?? null,
     last_push_at: pushState.lastPushAt?.toISOString() ?? null,
     storage_failure: pushState.failure?.message ?? null,
-    layer_count: layers.length,
-    layer_bytes: layerBytes,
+    layer_count: sizes.count,
+    layer_bytes: sizes.allBytes,
+    remote_physical_size: sizes.remoteBytes,
     wal_source_state: walSource ? stateText(walSource) : null,
   };
 }
 
-/** Neon's LayerMapInfo. */
-export function layerMapInfo(timeline: Timeline): Record<string, unknown> {
-  const end = timeline.source.index.metadata.diskConsistentLsn;
-  const inMemory = timeline.lastRecordLsn > end ? [{ kind: 'Open', lsn_start: formatLsn(end) }] : [];
-  return { in_memory_layers: inMemory, historic_layers: ownLayers(timeline).map(layerInfo) };
+/** Neon's TimelineInfo with the size of the database as it is now. */
+export async function exactTimelineInfo(
+  pageServer: PageServer,
+  timeline: Timeline,
+): Promise<Record<string, unknown>> {
+  const { sizeBytes } = await readLogicalSize(pageServer, timeline);
+  return { ...timelineInfo(pageServer, timeline), current_logical_size_non_incremental: sizeBytes };
 }
 
-function layerInfo({ desc, name, sizeBytes }: StoredLayer): Record<string, unknown> {
+/** Whether its ancestor keeps the history before the branch point anyway. */
+function isWithinAncestor({ ancestor }: TimelineSource): boolean {
+  return ancestor !== undefined && ancestor.lsn >= ancestor.source.index.metadata.latestGcCutoffLsn;
+}
+
+function laterOf(a: Lsn, b: Lsn): Lsn {
+  return a > b ? a : b;
+}
+
+/** Neon's LayerMapInfo. */
+export function layerMapInfo(pageServer: PageServer, timeline: Timeline): Record<string, unknown> {
+  const end = timeline.source.index.metadata.diskConsistentLsn;
+  const inMemory = timeline.lastRecordLsn > end ? [{ kind: 'Open', lsn_start: formatLsn(end) }] : [];
+  return {
+    in_memory_layers: inMemory,
+    historic_layers: ownLayers(timeline).map((layer) => layerInfo(pageServer, layer)),
+  };
+}
+
+/** `remote`: it has no local copy. */
+function layerInfo(
+  pageServer: PageServer,
+  { desc, name, objectKey, sizeBytes }: StoredLayer,
+): Record<string, unknown> {
   const common = {
     layer_file_name: name,
     layer_file_size: sizeBytes,
     lsn_start: formatLsn(desc.lsnStart),
+    remote: !pageServer.isResident(objectKey),
   };
   return desc.kind === 'image'
-    ? { kind: 'Image', ...common, remote: true }
-    : { kind: 'Delta', ...common, lsn_end: formatLsn(desc.lsnEnd), remote: true, l0: isL0(desc) };
+    ? { kind: 'Image', ...common }
+    : { kind: 'Delta', ...common, lsn_end: formatLsn(desc.lsnEnd), l0: isL0(desc) };
 }
 
 /** Of the timeline itself, not of its ancestors. */

@@ -1,11 +1,13 @@
 import { formatLsn } from '@neon-snapshot/postgres';
 import type { PageServer } from '../page-server/page-server.ts';
 import { isWalSourceTls, type WalSource } from '../page-server/wal-source.ts';
+import type { Timeline } from '../timeline/timeline.ts';
 import { badRequest } from './http-errors.ts';
-import { integerField, optionalText, textField } from './request-fields.ts';
+import { booleanQuery, integerField, optionalText, textField } from './request-fields.ts';
 import { type HttpAnswer, type HttpRequest, json, type Route } from './router.ts';
 import { assertTenant, timelineOf } from './tenant-routes.ts';
-import { timelineInfo } from './timeline-info.ts';
+import { exactTimelineInfo, timelineInfo } from './timeline-info.ts';
+import { knownLogicalSize, readLogicalSize } from './timeline-sizes.ts';
 
 const TIMELINES = '/v1/tenant/:tenant/timeline';
 const TIMELINE = `${TIMELINES}/:timeline`;
@@ -17,15 +19,18 @@ export function timelineRoutes(pageServer: PageServer): Route[] {
     {
       method: 'GET',
       path: TIMELINES,
-      handle: (request) => {
+      handle: async (request) => {
         assertTenant(pageServer, request);
-        return json(pageServer.timelines().map((timeline) => timelineInfo(pageServer, timeline)));
+        const infos: Record<string, unknown>[] = [];
+        for (const timeline of pageServer.timelines())
+          infos.push(await infoOf(pageServer, timeline, request));
+        return json(infos);
       },
     },
     {
       method: 'GET',
       path: TIMELINE,
-      handle: (request) => json(timelineInfo(pageServer, timelineOf(pageServer, request))),
+      handle: async (request) => json(await infoOf(pageServer, timelineOf(pageServer, request), request)),
     },
     { method: 'GET', path: `${TIMELINE}/last_record`, handle: (request) => lastRecord(pageServer, request) },
     { method: 'PUT', path: `${TIMELINE}/push`, handle: (request) => push(pageServer, request) },
@@ -55,6 +60,19 @@ export function timelineRoutes(pageServer: PageServer): Route[] {
       },
     },
   ];
+}
+
+/** With the size of the database where it is asked for, as of Neon's page server. */
+async function infoOf(
+  pageServer: PageServer,
+  timeline: Timeline,
+  { query }: HttpRequest,
+): Promise<Record<string, unknown>> {
+  if (booleanQuery(query, 'include-non-incremental-logical-size'))
+    return exactTimelineInfo(pageServer, timeline);
+  if (booleanQuery(query, 'force-await-initial-logical-size') && knownLogicalSize(timeline) === undefined)
+    await readLogicalSize(pageServer, timeline);
+  return timelineInfo(pageServer, timeline);
 }
 
 /** What shows that a data directory continues the timeline. */

@@ -172,6 +172,11 @@ export class PageServer implements AsyncDisposable {
     return { cache: cache.facts, memoryBytes: budget.usedBytes, memoryBytesMax: budget.sizeMaxBytes };
   }
 
+  /** Whether a layer has a local copy. */
+  isResident(objectKey: string): boolean {
+    return this.#services.cache.holds(objectKey);
+  }
+
   timelines(): readonly Timeline[] {
     return [...this.#timelines.values()];
   }

@@ -15,7 +15,9 @@ import { createValueRedo } from '@neon-snapshot/neon-timeline';
 import { type Lsn, parseLsn } from '@neon-snapshot/postgres';
 import { createMemoryStorage, type Storage } from '@neon-snapshot/storage-core';
 
-const SAMPLES_DIRECTORY = fileURLToPath(new URL('../../../../../shared/data/neon/', import.meta.url));
+export const SAMPLES_DIRECTORY: string = fileURLToPath(
+  new URL('../../../../../shared/data/neon/', import.meta.url),
+);
 
 export const HAS_SAMPLES: boolean = existsSync(SAMPLES_DIRECTORY) || process.env.CI === 'true';
 /** Stands in the name of a skipped suite. */
