@@ -13,7 +13,7 @@ import { CliError, usageError } from './cli-error.ts';
 import { loadNeonFormat } from './plugins.ts';
 import { openLocation, type Session } from './session.ts';
 import { savedStorageDest } from './storage-dest-url.ts';
-import { lookAtDirectory } from './writable-directory.ts';
+import { canMakeDirectory, lookAtDirectory } from './writable-directory.ts';
 
 export interface RepositoryRequest {
   readonly args: ParsedArguments;
@@ -46,7 +46,7 @@ export async function assertNoRepository(session: Session): Promise<void> {
   const directory = directoryOf(session);
   await assertNoneIn(directory);
   const { existing, isWritable } = await lookAtDirectory(directory);
-  if (isWritable) return;
+  if (isWritable && (session.args.boolean('dry_run') || (await canMakeDirectory(existing)))) return;
   throw new CliError(
     'CLI_REPOSITORY_UNWRITABLE',
     'init',

@@ -159,6 +159,17 @@ describe('an existing cluster', () => {
     expect(human.stdout).toContain(`Postgres     17, system identifier ${String(made.systemIdentifier)}`);
   });
 
+  it.runIf(process.platform === 'linux')(
+    'is refused where neither repository nor storage_dest can be made, at once (/proc, Linux only)',
+    async () => {
+      const words = ['init', '--snapshot_path=data', '--storage_dest=never', '-D', '/proc/neon'];
+      expect(await workspace.failure(words)).toMatchObject({ code: 'CLI_REPOSITORY_UNWRITABLE' });
+      const there = ['init', '--snapshot_path=data', '--storage_dest=/proc/neon', '-D', 'never'];
+      expect(await workspace.failure(there)).toHaveProperty('code', expect.stringMatching(/^STORAGE_/));
+      expect(await tree(workspace.path('never'))).toEqual([]);
+    },
+  );
+
   it('is refused into a place that cannot be written, with --dry_run too', async () => {
     await writeFile(workspace.path('a-file'), 'no directory');
     const argv = ['export', '--snapshot_path=a-file/below', '--dry_run'];

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { access, mkdtemp, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError } from './cli-error.ts';
@@ -19,6 +19,13 @@ export async function lookAtDirectory(directory: string): Promise<WritableDirect
     () => false,
   );
   return { existing, isWritable: isWritable && (await stat(existing)).isDirectory() };
+}
+
+/** Whether a directory can be made in one that is there: permission bits do not tell it of /proc and its like. Leaves nothing. */
+export async function canMakeDirectory(existing: string): Promise<boolean> {
+  const made = await mkdtemp(path.join(existing, '.neon-probe-')).catch(() => undefined);
+  if (made !== undefined) await rmdir(made);
+  return made !== undefined;
 }
 
 /** What a dry run can tell of a destination beforehand: only a directory says who may write it. */

@@ -1,8 +1,9 @@
-import { link, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { link, readFile, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeFileAtomic } from './atomic-file.ts';
+import { makeDirectories } from './make-directories.ts';
 import { isNumberTaken, processStart } from './process-identity.ts';
 import { hasErrno, ioError, RepositoryError } from './repository-error.ts';
 
@@ -42,7 +43,7 @@ export async function acquireLock(
   };
   const text = `${JSON.stringify(holder)}\n`;
   try {
-    await mkdir(dirname(lockFile), { recursive: true });
+    await makeDirectories(dirname(lockFile));
     while (!(await tryCreate(lockFile, text))) await removeIfStale(lockFile);
   } catch (error) {
     throw ioError(error, { operation: 'lock', path: lockFile });

@@ -1,7 +1,8 @@
-import { mkdir, rmdir, stat } from 'node:fs/promises';
+import { rmdir, stat } from 'node:fs/promises';
 import { writeFileAtomic } from './atomic-file.ts';
 import { readConfig, writeConfig } from './config-file.ts';
 import type { RepositoryConfig, RepositoryConfigInput } from './config-schema.ts';
+import { makeDirectories } from './make-directories.ts';
 import { hasErrno, ioError, RepositoryError } from './repository-error.ts';
 import { acquireLock, type RepositoryLock } from './repository-lock.ts';
 import { type RepositoryPaths, repositoryPaths } from './repository-paths.ts';
@@ -45,7 +46,7 @@ export async function initRepository(options: {
   await assertNoRepository(paths.directory);
   let created: string | undefined;
   try {
-    created = await mkdir(paths.root, { recursive: true });
+    created = await makeDirectories(paths.root);
     const config = await writeConfig(paths.directory, options.config, { exclusive: true });
     // Local state belongs to this machine, not to the project around it.
     await writeFileAtomic({ path: `${paths.root}/.gitignore`, text: '*\n' });

@@ -174,19 +174,17 @@ export async function nearestExisting(
 
 /** Makes a directory with its parents; the topmost one that was made, undefined when all are there. */
 async function makeWithParents(path: string, mode: number): Promise<string | undefined> {
-  try {
-    return await mkdir(path, { recursive: true, mode });
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    // Node's recursive mkdir says "does not exist" for a read-only file system too; one step of it says what it is.
-    const { existing, missing } = await nearestExisting(path);
-    const [name] = missing.split(sep);
-    if (name === undefined || name === '') throw error;
-    const first = join(existing, name);
-    await makeUnlessThere(first, mode);
-    await mkdir(path, { recursive: true, mode });
-    return first;
+  // Step by step: Node's recursive mkdir says "does not exist" for a read-only file system, and never ends in /proc.
+  const { existing, missing } = await nearestExisting(path);
+  const names = missing.split(sep).filter((name) => name !== '');
+  let first: string | undefined;
+  let each = existing;
+  for (const name of names) {
+    each = join(each, name);
+    await makeUnlessThere(each, mode);
+    first ??= each;
   }
+  return first;
 }
 
 async function makeUnlessThere(path: string, mode: number): Promise<boolean> {
