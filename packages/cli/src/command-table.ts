@@ -39,6 +39,10 @@ const INIT: OptionTable = {
     type: 'boolean',
     describe: 'end the right to write of another neon that still seems to write this tenant',
   },
+  unsafe_no_lease: {
+    type: 'boolean',
+    describe: 'use a store without conditional put, where nothing keeps a second writer away',
+  },
   ...BACKUP_SOURCE_OPTIONS,
   ...TRANSFER_OPTIONS,
 };

@@ -104,15 +104,36 @@ describe('object storage with credentials by role', () => {
     expect(main.keys('app').filter((candidate) => candidate.startsWith('scratch'))).toEqual([]);
   });
 
-  it('warns where nothing would keep two writers apart', async () => {
+  it('refuses a store that has no conditional put, with --dry_run too, unless told that there is no other writer', async () => {
     const url = `s3://app/lonely?endpoint=${encodeURIComponent(main.endpoint)}&conditional_put=false`;
-    const outcome = await workspace.neon(
-      ['init', '-D', 'lonely', '--snapshot_path=data', `--storage_dest=${url}`, '--dry_run'],
-      { env: bothRoles() },
-    );
+    const words = ['init', '-D', 'lonely', '--snapshot_path=data', `--storage_dest=${url}`, '--dry_run'];
+    expect(await workspace.failure(words, { env: bothRoles() })).toMatchObject({
+      code: 'REPOSITORY_LEASE_UNSUPPORTED',
+      message: expect.stringContaining('--unsafe_no_lease'),
+    });
+    const outcome = await workspace.neon([...words, '--unsafe_no_lease'], { env: bothRoles() });
     expect(outcome.exitCode).toBe(0);
     expect(outcome.stderr).toContain('warning: s3://app/lonely');
     expect(outcome.stderr).toContain('has no conditional put');
+  });
+
+  it('refuses a store that ignores conditions before anything is imported, unless told so', async () => {
+    await using ignoring = await startS3TestServer({
+      buckets: ['app'],
+      quirks: { conditionalPut: 'ignored', conditionalComplete: 'ignored' },
+    });
+    const url = `s3://app/lonely?endpoint=${encodeURIComponent(ignoring.endpoint)}`;
+    const env = {
+      ...bothRoles(),
+      NEON_STORAGE_AWS_ACCESS_KEY_ID: ignoring.accessKeyId,
+      NEON_STORAGE_AWS_SECRET_ACCESS_KEY: ignoring.secretAccessKey,
+    };
+    const words = ['init', '-D', 'ignored', '--snapshot_path=data', `--storage_dest=${url}`];
+    expect(await workspace.failure(words, { env })).toMatchObject({ code: 'REPOSITORY_LEASE_UNSUPPORTED' });
+    expect(ignoring.keys('app')).toEqual([]);
+    const outcome = await workspace.neon([...words, '--unsafe_no_lease'], { env });
+    expect(outcome.exitCode, outcome.stderr).toBe(0);
+    expect(outcome.stderr).toContain('ignores the conditions of puts');
   });
 
   it('refuses wrong credentials and a missing bucket with typed errors, and writes nothing', async () => {

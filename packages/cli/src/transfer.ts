@@ -35,6 +35,8 @@ export interface TransferSource extends TransferSide {
 /** Where a transfer writes. */
 export interface TransferTarget extends TransferSide {
   readonly storage: Storage;
+  /** Runs when the source could be read and nothing was written yet; not with `--dry_run`. */
+  readonly beforeWrite?: () => Promise<void>;
   /** Options that depend on what is read. */
   readonly fixedFor?: (source: SnapshotInfo) => FormatOptions;
 }
@@ -78,6 +80,7 @@ export async function transferSnapshot(
       ? undefined
       : await unpackSource(session, opened, { ...shared, need, from, pagesVerifiedDownstream });
   const reader = unpacked ?? opened;
+  if (!args.boolean('dry_run')) await to.beforeWrite?.();
   const writer = await to.format.openWriter({
     ...shared,
     storage: to.storage,

@@ -2,7 +2,11 @@ export { type WriteFileAtomicOptions, writeFileAtomic } from './atomic-file.ts';
 export { readConfig, readConfigIfAny, writeConfig } from './config-file.ts';
 export type { RepositoryConfig, RepositoryConfigInput } from './config-schema.ts';
 export { type AcquireLeaseOptions, acquireLease } from './lease/acquire-lease.ts';
-export { type AssertConditionalPutOptions, assertConditionalPut } from './lease/assert-conditional-put.ts';
+export {
+  type AssertConditionalPutOptions,
+  assertConditionalPut,
+  assertDeclaresConditionalPut,
+} from './lease/assert-conditional-put.ts';
 export type { LeaseClock } from './lease/lease-clock.ts';
 export { createUnguardedLease } from './lease/unguarded-lease.ts';
 export type { WriterLease } from './lease/writer-lease.ts';

@@ -2,6 +2,11 @@ import { randomBytes } from 'node:crypto';
 import type { FormatPlugin, WriteResult } from '@neon-snapshot/format-core';
 import { initdbObjectKey } from '@neon-snapshot/neon-layer';
 import { formatLsn } from '@neon-snapshot/postgres';
+import {
+  assertConditionalPut,
+  assertDeclaresConditionalPut,
+  isRepositoryError,
+} from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError, usageError } from '../cli-error.ts';
 import { makeCluster } from '../empty-cluster.ts';
@@ -43,6 +48,7 @@ export async function run(session: Session): Promise<CommandResult> {
     bytesPerSecondMax: session.args.bytes('max_rate'),
   });
   if (session.args.boolean('dry_run')) await assertWritable(destination, 'init');
+  if (!session.args.boolean('unsafe_no_lease')) assertDeclaresConditionalPut(destination);
   await assertNoTenant(session, destination);
   const { outcome, ids } = await importInto(session, destination);
   if (outcome.written !== undefined && ids !== undefined) {
@@ -173,8 +179,28 @@ async function transfer(session: Session, request: ImportRequest): Promise<Trans
       isSnapshotPath,
       ...(beforePublish === undefined ? {} : { beforePublish }),
     },
-    { format: neon, storage: destination, role: 'storage', isSnapshotPath: false, fixed },
+    {
+      format: neon,
+      storage: destination,
+      role: 'storage',
+      isSnapshotPath: false,
+      fixed,
+      beforeWrite: () => assertWritersKeptApart(session, destination),
+    },
   );
+}
+
+/** As `neon start` would find the store: better before gigabytes are imported. */
+async function assertWritersKeptApart(session: Session, storage: Storage): Promise<void> {
+  const { args, output, signal } = session;
+  try {
+    await assertConditionalPut({ storage, directory: 'neon-snapshot', signal });
+  } catch (error) {
+    if (!isRepositoryError(error, 'REPOSITORY_LEASE_UNSUPPORTED') || !args.boolean('unsafe_no_lease'))
+      throw error;
+    if (storage.capability.conditionalPut.ifNoneMatch)
+      output.warn(`${storage.url} ignores the conditions of puts: nothing notices another writer there`);
+  }
 }
 
 async function assertNoTenant(session: Session, destination: Storage): Promise<void> {

@@ -18,6 +18,12 @@ export interface AssertConditionalPutOptions {
 const FOREIGN_ETAG = '0'.repeat(32);
 const REFUSALS: readonly StorageErrorCode[] = ['STORAGE_ALREADY_EXISTS', 'STORAGE_PRECONDITION_FAILED'];
 
+/** What can be told without writing: throws `REPOSITORY_LEASE_UNSUPPORTED` where the storage says that it has no conditional put. */
+export function assertDeclaresConditionalPut({ capability, url }: Storage): void {
+  const { ifMatch, ifNoneMatch } = capability.conditionalPut;
+  if (!ifMatch || !ifNoneMatch) throw unsupportedLeaseError(url);
+}
+
 /**
  * Throws `REPOSITORY_LEASE_UNSUPPORTED` unless the storage refuses a put whose condition does not hold. Some stores that speak S3
  * take the header and ignore it: nothing keeps two writers apart there, and neither hears of the other. Puts a small object of
@@ -25,8 +31,7 @@ const REFUSALS: readonly StorageErrorCode[] = ['STORAGE_ALREADY_EXISTS', 'STORAG
  */
 export async function assertConditionalPut(options: AssertConditionalPutOptions): Promise<void> {
   const { storage, directory, signal } = options;
-  const { ifMatch, ifNoneMatch } = storage.capability.conditionalPut;
-  if (!ifMatch || !ifNoneMatch) throw unsupportedLeaseError(storage.url);
+  assertDeclaresConditionalPut(storage);
   const key = `${directory}/probe-${randomBytes(8).toString('hex')}`;
   await storage.put(key, new Uint8Array(1), { signal });
   try {
