@@ -133,6 +133,8 @@ test.each([
   [{ status: 507, code: 'InsufficientStorage' }, 'STORAGE_NO_SPACE', false],
   [{ status: 403, code: 'QuotaExceeded' }, 'STORAGE_NO_SPACE', false],
   [{ status: 400, code: 'EntityTooLarge' }, 'STORAGE_TOO_LARGE', false],
+  [{ status: 400, code: 'KeyTooLongError' }, 'STORAGE_INVALID_KEY', false],
+  [{ status: 400, code: 'XMinioInvalidObjectName' }, 'STORAGE_INVALID_KEY', false],
   [{ status: 400, code: 'RequestTimeout' }, 'STORAGE_TIMEOUT', true],
   [{ status: 429, code: 'TooManyRequests' }, 'STORAGE_THROTTLED', true],
   [{ status: 503, code: 'ServiceUnavailable' }, 'STORAGE_THROTTLED', true],

@@ -155,6 +155,12 @@ function byCode(sdk: SdkError, place: S3Place, facts: S3ErrorFacts, where: strin
       code: 'STORAGE_NO_SPACE',
       message: `${facts.endpoint} has no space for ${where}: ${sdk.message}`,
     };
+  // MinIO keeps a file system's rule: no name between slashes above 255 bytes.
+  if (code === 'KeyTooLongError' || code === 'XMinioInvalidObjectName')
+    return {
+      code: 'STORAGE_INVALID_KEY',
+      message: `${facts.endpoint} takes no key like ${where}: ${sdk.message}`,
+    };
   if (code === 'EntityTooLarge')
     return { code: 'STORAGE_TOO_LARGE', message: `${where} is larger than ${facts.endpoint} takes` };
   if (code === 'RequestTimeout')
