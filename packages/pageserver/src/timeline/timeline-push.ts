@@ -28,8 +28,8 @@ export interface TimelinePushOptions {
   readonly onMemoryFreed: () => void;
 }
 
-/** With `remote` every record wakes the tail's push. */
-const IDLE_MS = 3_600_000;
+/** Chunks are told of no more often than this, together: with `remote` there is one for every commit or two. */
+const TOLD_PAUSE_MS = 500;
 
 type Counters = Omit<
   TimelineMetrics,
@@ -54,6 +54,12 @@ export class TimelinePush {
     tailBytesPushed: 0,
     indexesPushed: 0,
   };
+  /** With `remote`: nothing is to be put before the start, and what arrives in one turn goes together. */
+  #isStarted = false;
+  #isTailRequested = false;
+  /** Bytes of chunks that were not told of yet, and when others were. */
+  #untoldBytes = 0;
+  #toldAtMs = 0;
   #behindSince: Date | undefined;
   #lastPushAt: Date | undefined;
 
@@ -130,7 +136,10 @@ export class TimelinePush {
   }
 
   start(): void {
-    this.#loops.push(this.#keepPushingTail(), this.#keepPushingLayers());
+    this.#isStarted = true;
+    if (this.#isRemote) this.#requestTail();
+    else this.#loops.push(this.#keepPushingTail());
+    this.#loops.push(this.#keepPushingLayers());
   }
 
   /** There is new WAL, as far as records are complete. */
@@ -138,7 +147,7 @@ export class TimelinePush {
     const { intake, layers, services } = this.#options;
     const { config, clock } = services;
     if (intake.lastRecordLsn > this.durableLsn) this.#behindSince ??= clock.now();
-    if (config.durability === 'remote') this.#tailWake.wake();
+    if (this.#isRemote) this.#requestTail();
     if (intake.lastRecordLsn - layers.end >= config.layerBytesMax) this.#layerWake.wake();
   }
 
@@ -147,12 +156,13 @@ export class TimelinePush {
   }
 
   hurryTail(): void {
-    this.#tailWake.wake();
+    if (this.#isRemote) this.#requestTail();
+    else this.#tailWake.wake();
   }
 
   /** Memory is short. */
   hurry(): void {
-    this.#tailWake.wake();
+    this.hurryTail();
     this.#layerWake.wake();
   }
 
@@ -224,7 +234,12 @@ export class TimelinePush {
     this.#counters.tailBytesPushed += sizeBytes;
     this.#lastPushAt = services.clock.now();
     onMemoryFreed();
-    services.emit({ kind: 'tail-pushed', timelineId, lsn: formatLsn(intake.tail.start), sizeBytes });
+    this.#untoldBytes += sizeBytes;
+    const nowMs = this.#lastPushAt.getTime();
+    if (nowMs >= this.#toldAtMs && nowMs - this.#toldAtMs < TOLD_PAUSE_MS) return;
+    const lsn = formatLsn(intake.tail.start);
+    services.emit({ kind: 'tail-pushed', timelineId, lsn, sizeBytes: this.#untoldBytes });
+    [this.#untoldBytes, this.#toldAtMs] = [0, nowMs];
   }
 
   #advance(end: Lsn): void {
@@ -233,17 +248,27 @@ export class TimelinePush {
     this.#behindSince = isBehind ? this.#options.services.clock.now() : undefined;
   }
 
+  get #isRemote(): boolean {
+    return this.#options.services.config.durability === 'remote';
+  }
+
+  /** A put at the next turn: a sleep to be ended cost more for each commit than its records. The next chunk need not wait until the one before counts. */
+  #requestTail(): void {
+    if (!this.#isStarted || this.#isTailRequested) return;
+    this.#isTailRequested = true;
+    setImmediate(() => {
+      this.#isTailRequested = false;
+      if (this.#ended.signal.aborted) return;
+      try {
+        this.#tail.request();
+      } catch (error) {
+        this.#options.health.onFailure('push', error, 1);
+      }
+    });
+  }
+
   async #keepPushingTail(): Promise<void> {
     const { config, clock } = this.#options.services;
-    if (config.durability === 'remote') {
-      // The next chunk need not wait until the one before counts.
-      await this.#keepDoing(
-        this.#tailWake,
-        () => IDLE_MS,
-        async () => this.#tail.request(),
-      );
-      return;
-    }
     const pace = new PushPace(config.pushIntervalMs);
     await this.#keepDoing(
       this.#tailWake,
