@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PostgresServer } from '@neon-snapshot/postgres-process';
+import { isPostgresProcessError, type PostgresServer } from '@neon-snapshot/postgres-process';
 
 /** Clients that write, and change what files there are, until they are stopped. */
 export interface BusyServer {
@@ -75,9 +75,13 @@ export async function keepBusy(
       for (const statement of statements) {
         if (isStopping) break;
         if (pauseMs > 0) await sleep(pauseMs);
-        await session.query(
-          statement.replaceAll('$round', `${round}`).replaceAll('$before', `${Math.max(0, round - 2)}`),
-        );
+        const sql = statement
+          .replaceAll('$round', `${round}`)
+          .replaceAll('$before', `${Math.max(0, round - 2)}`);
+        await session.query(sql).catch(async (error: unknown) => {
+          if (!isDeadlock(error)) throw error;
+          await session.query('ROLLBACK');
+        });
       }
       firstRounds[index]?.resolve();
     }
@@ -92,4 +96,9 @@ export async function keepBusy(
       await ended;
     },
   };
+}
+
+/** Clients that lock rows side by side may meet one; Postgres has one of them begin again. */
+function isDeadlock(error: unknown): boolean {
+  return isPostgresProcessError(error, 'POSTGRES_PROCESS_QUERY') && error.context.sqlState === '40P01';
 }
