@@ -1,17 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { makeTestCluster } from '@neon-snapshot/cluster-testkit';
-import { formatLsn, lsn, parseLsn } from '@neon-snapshot/postgres';
-import {
-  type PostgresInstallation,
-  type PostgresServer,
-  startPostgres,
-  tableChecksums,
-} from '@neon-snapshot/postgres-process';
+import { formatLsn, parseLsn } from '@neon-snapshot/postgres';
+import { type PostgresInstallation, startPostgres, tableChecksums } from '@neon-snapshot/postgres-process';
 import { describe, expect, it } from 'vitest';
 import { keepBusy } from './testing/busy-server.ts';
 import { giveToServer, makeScratchDirectory } from './testing/directory.ts';
+import { FOLLOWER_ENV, makePrimary, waitFor, waitForMore } from './testing/followed-primary.ts';
 import { neon } from './testing/neon-cli.ts';
 import { recoverTo } from './testing/recover-to.ts';
 import { compareWithRecovered } from './testing/recovered-files.ts';
@@ -19,8 +13,7 @@ import { runNeon } from './testing/running-neon.ts';
 
 const MAJORS = process.env.CI === undefined ? [17] : [14, 15, 16, 17];
 
-const PASSWORD = 's3cret:word';
-const env = { NEON_SNAPSHOT_PGPASSWORD: PASSWORD };
+const env = FOLLOWER_ENV;
 
 describe.each(MAJORS)('a busy primary of Postgres %i', (major) => {
   it('is followed from a base backup on; an export is that backup recovered to the same LSN by stock Postgres', {
@@ -86,48 +79,6 @@ describe.each(MAJORS)('a busy primary of Postgres %i', (major) => {
     expect(await slots()).toEqual([]);
   });
 });
-
-interface Primary extends AsyncDisposable {
-  readonly installation: PostgresInstallation;
-  readonly dataDirectory: string;
-  readonly server: PostgresServer;
-  readonly url: string;
-}
-
-/** With a role that may replicate and nothing else. It keeps the WAL since a backup, which stock recovery replays. */
-async function makePrimary(major: number): Promise<Primary> {
-  const configuration = 'max_prepared_transactions = 20\nwal_keep_size = 8GB\n';
-  const cluster = await makeTestCluster({ major, configuration });
-  const { installation, dataDirectory } = cluster;
-  const server = await startPostgres({ installation, dataDirectory, listen: 'loopback' });
-  await server.query(`CREATE ROLE backup REPLICATION LOGIN PASSWORD '${PASSWORD}'`);
-  return {
-    installation,
-    dataDirectory,
-    server,
-    url: `postgresql://backup@127.0.0.1:${server.port}/`,
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]();
-      await cluster[Symbol.asyncDispose]();
-    },
-  };
-}
-
-type Follower = ReturnType<typeof runNeon>;
-
-async function waitForMore(follower: Follower): Promise<void> {
-  const before = (await follower.status()).timelines[0]?.lastRecordLsn ?? '0/0';
-  await waitFor(follower, lsn(parseLsn(before) + 1n));
-}
-
-async function waitFor(follower: Follower, target: bigint): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt += 1) {
-    const found = (await follower.status()).timelines[0]?.lastRecordLsn ?? '0/0';
-    if (parseLsn(found) >= target) return;
-    await sleep(200);
-  }
-  throw new Error(`the follower did not get to ${target}: ${JSON.stringify(await follower.status())}`);
-}
 
 async function checksumsOf(dataDirectory: string, installation: PostgresInstallation) {
   await giveToServer(dataDirectory);

@@ -1,24 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { listEndpoints, type PageServerState, setWalSource } from '@neon-snapshot/pageserver-runner';
+import { resolvePqConfig } from '@neon-snapshot/pq-proto';
 import { type RepositoryPaths, repositoryPaths } from '@neon-snapshot/repository';
 import { usageError } from '../cli-error.ts';
 import { openSourcePlace, serverEnvironment } from '../open-source.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { STORAGE_DEST_FORMAT } from '../plugins.ts';
 import { createRepository, directoryOf, readRepositoryIfAny } from '../repository.ts';
+import { attachStored, findStored } from '../server/ensure-repository.ts';
 import { pageServerData } from '../server/page-server-data.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { savedStorageDest } from '../storage-dest-url.ts';
 import { transferSnapshot } from '../transfer.ts';
+import { assertContinues, readTimelineEnd } from './continued-timeline.ts';
 import {
   type FollowedPrimary,
+  type FollowSource,
   forgetFollowed,
   passfileOf,
   readFollowed,
   writeFollowed,
 } from './followed-primary.ts';
 import {
+  connectPrimary,
   dropPrimarySlot,
   findSlotTrouble,
   type PrimaryFacts,
@@ -27,8 +32,9 @@ import {
 } from './primary-connection.ts';
 
 /**
- * The primary that this repository follows. With `--follow` and no repository yet, a base backup of the primary becomes the first
- * snapshot of `--storage_dest`; a slot keeps the WAL from before it on. A repository that was made from a backup of it goes on from there.
+ * The primary that this repository follows. With `--follow` and no repository yet, what `--storage_dest` holds is attached and goes on from
+ * its end; where it holds nothing, a base backup of the primary becomes its first snapshot, and a slot keeps the WAL from before it
+ * on. A repository that was made from a backup of the primary goes on from there, and one that follows it takes another address of it.
  */
 export async function prepareFollowing(session: Session): Promise<FollowedPrimary | undefined> {
   const { args } = session;
@@ -41,40 +47,95 @@ export async function prepareFollowing(session: Session): Promise<FollowedPrimar
     );
   if (server === undefined) return followed;
   if (args.boolean('unfollow')) throw usageError('--follow and --unfollow contradict each other');
-  if (followed !== undefined) return followed;
+  if (followed !== undefined && followed.server === describeServer(session, server)) return followed;
   const config = await readRepositoryIfAny(session);
-  if (config === undefined) {
-    const tenantId = args.id('tenant_id') ?? randomId();
-    return beginFollowing(session, {
-      server,
-      tenantId,
-      timelineId: args.id('timeline') ?? randomId(),
-      needsBackup: true,
-    });
-  }
-  if ((await listEndpoints(paths)).length > 0)
+  if (config === undefined) return followFromNothing(session, server);
+  if (followed === undefined && (await listEndpoints(paths)).length > 0)
     throw usageError(
       'the repository here has endpoints, whose WAL is another history; to follow a primary, choose another directory with -D and a new --storage_dest',
     );
-  const { tenant_id: tenantId, timeline_id: timelineId } = config;
-  return beginFollowing(session, { server, tenantId, timelineId, needsBackup: false });
+  const { tenant_id: tenantId, timeline_id: timelineId, storage_dest: storageDest } = config;
+  return beginFollowing(session, { server, tenantId, timelineId, storageDest, replaced: followed });
+}
+
+/** A new directory: the machine of a follower was lost, or nobody followed yet. */
+async function followFromNothing(session: Session, server: string): Promise<FollowedPrimary> {
+  const { args } = session;
+  const url = args.requiredString('storage_dest');
+  const stored = await findStored(session, url);
+  if (stored === undefined) {
+    const ids = {
+      tenantId: args.id('tenant_id') ?? randomId(),
+      timelineId: args.id('timeline') ?? randomId(),
+    };
+    return beginFollowing(session, { server, ...ids, storageDest: undefined });
+  }
+  const { tenantId, timelineId } = stored;
+  return beginFollowing(session, {
+    server,
+    tenantId,
+    timelineId,
+    storageDest: url,
+    attach: () => attachStored(session, { url, chosen: stored }),
+  });
 }
 
 interface Beginning {
   readonly server: string;
   readonly tenantId: string;
   readonly timelineId: string;
-  /** There is no snapshot of the primary yet. One that is there goes on from its end, while the primary still has the WAL. */
-  readonly needsBackup: boolean;
+  /** Where the timeline is that goes on from its end, while the primary still has the WAL; undefined: there is none yet. */
+  readonly storageDest: string | undefined;
+  /** Makes the repository of it. */
+  readonly attach?: () => Promise<void>;
+  /** Where it was followed until now. */
+  readonly replaced?: FollowedPrimary | undefined;
 }
 
 async function beginFollowing(session: Session, beginning: Beginning): Promise<FollowedPrimary> {
-  const { server, tenantId, timelineId, needsBackup } = beginning;
+  const { server, tenantId, timelineId, storageDest } = beginning;
   const paths = repositoryPaths(directoryOf(session));
   const slot = `neon_${tenantId.slice(0, 8)}`;
   const primary = await reservePrimary(session, { server, slot });
-  const { host = 'localhost', port, user, password, passfile, tls, tlsRootCertificate } = primary.config;
-  const source = {
+  const followed = {
+    server: describeServer(session, server),
+    timelineId,
+    source: sourceOf(primary, { paths, slot }),
+  };
+  try {
+    if (storageDest === undefined)
+      await importBackup(session, { server, slot, ids: { tenantId, timelineId } });
+    else {
+      const end = await readTimelineEnd(session, { storageDest, tenantId, timelineId });
+      await using connection = await connectPrimary(session, server);
+      await assertContinues(connection, end, { slot, signal: session.signal });
+    }
+    await beginning.attach?.();
+  } catch (error) {
+    if (primary.madeSlot) await giveSlotBack(session, { server, followed });
+    throw error;
+  }
+  await keepPassword(paths, primary);
+  await writeFollowed(paths, followed);
+  if (primary.madeSlot) warnOfLeftSlot(session, beginning.replaced);
+  return followed;
+}
+
+/** The slot where it was followed before, on another server than the new one. */
+function warnOfLeftSlot({ output }: Session, replaced: FollowedPrimary | undefined): void {
+  if (replaced === undefined) return;
+  const { slot } = replaced.source;
+  output.warn(
+    `the slot ${slot} of ${replaced.server} is not used any more and keeps WAL there, if that server is still there: drop it with SELECT pg_drop_replication_slot('${slot}')`,
+  );
+}
+
+function sourceOf(
+  { config, timeLineId }: PrimaryFacts,
+  { paths, slot }: { readonly paths: RepositoryPaths; readonly slot: string },
+): FollowSource {
+  const { host = 'localhost', port, user, password, passfile, tls, tlsRootCertificate } = config;
+  return {
     host,
     port,
     user,
@@ -82,18 +143,15 @@ async function beginFollowing(session: Session, beginning: Beginning): Promise<F
     slot,
     tls,
     ...(tlsRootCertificate === undefined ? {} : { tlsRootCertificate }),
-    timeLineId: primary.timeLineId,
+    timeLineId,
   };
-  const followed = { server: `postgresql://${user}@${host}:${port}`, timelineId, source };
-  try {
-    if (needsBackup) await importBackup(session, { server, slot, ids: { tenantId, timelineId } });
-  } catch (error) {
-    if (primary.madeSlot) await giveSlotBack(session, { server, followed });
-    throw error;
-  }
-  await keepPassword(paths, primary);
-  await writeFollowed(paths, followed);
-  return followed;
+}
+
+/** `postgresql://user@host:port`, of whatever form of connection string. */
+function describeServer(session: Session, server: string): string {
+  const env = serverEnvironment(session.env);
+  const { host = 'localhost', port, user } = resolvePqConfig({ connectionString: server, env });
+  return `postgresql://${user}@${host}:${port}`;
 }
 
 async function importBackup(

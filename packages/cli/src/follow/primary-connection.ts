@@ -23,6 +23,17 @@ export interface PrimaryFacts {
   readonly madeSlot: boolean;
 }
 
+/** A replication connection to a primary that is named by its URL. */
+export function connectPrimary(session: Session, server: string): Promise<PqConnection> {
+  return connectPq({
+    connectionString: server,
+    env: serverEnvironment(session.env),
+    replication: 'physical',
+    applicationName: APPLICATION_NAME,
+    signal: session.signal,
+  });
+}
+
 /** Makes the slot, so that from here on no WAL is lost. Warns where the primary may drop it. */
 export async function reservePrimary(
   session: Session,
@@ -31,13 +42,7 @@ export async function reservePrimary(
   const { signal } = session;
   const env = serverEnvironment(session.env);
   const config = resolvePqConfig({ connectionString: server, env });
-  await using connection = await connectPq({
-    connectionString: server,
-    env,
-    replication: 'physical',
-    applicationName: APPLICATION_NAME,
-    signal,
-  });
+  await using connection = await connectPrimary(session, server);
   const { timeLineId } = await connection.identifySystem({ signal });
   const kept = await connection.show('max_slot_wal_keep_size', { signal });
   if (kept !== '-1') {

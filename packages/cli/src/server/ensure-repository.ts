@@ -25,26 +25,39 @@ export async function ensureRepository(session: Session): Promise<RepositoryConf
     return existing;
   }
   if (given === undefined) return requiredRepository(session);
-  const chosen = await findTimeline(session, given).catch((error: unknown) => {
-    // A directory that is not there yet is as good as an empty one; `init` says what is wrong where it cannot make it.
-    if (isStorageError(error) && error.code === 'STORAGE_BUCKET_NOT_FOUND') return undefined;
-    throw error;
-  });
+  const chosen = await findStored(session, given);
   if (chosen === undefined) {
     const { run } = await import('../commands/init.ts');
     session.output.note(`${given} is empty: making a new cluster there`);
     await run(session);
-  } else {
-    refuseNewClusterFlags(session, `${given} holds tenant ${chosen.tenantId} already`);
-    session.output.note(`attaching tenant ${chosen.tenantId}, timeline ${chosen.timelineId}`);
-    await createRepository(session, {
-      storageDest: await savedStorageDest(session, given),
-      tenantId: chosen.tenantId,
-      timelineId: chosen.timelineId,
-      postgresMajor: chosen.index?.postgresMajor ?? 0,
-    });
-  }
+  } else await attachStored(session, { url: given, chosen });
   return requiredRepository(session);
+}
+
+/** What `neon start` would attach; undefined where the storage holds no tenant. */
+export async function findStored(session: Session, url: string): Promise<TimelineListing | undefined> {
+  try {
+    return await findTimeline(session, url);
+  } catch (error) {
+    // A directory that is not there yet is as good as an empty one; `init` says what is wrong where it cannot make it.
+    if (isStorageError(error) && error.code === 'STORAGE_BUCKET_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+/** Makes the repository of what the storage holds. */
+export async function attachStored(
+  session: Session,
+  { url, chosen }: { readonly url: string; readonly chosen: TimelineListing },
+): Promise<void> {
+  refuseNewClusterFlags(session, `${url} holds tenant ${chosen.tenantId} already`);
+  session.output.note(`attaching tenant ${chosen.tenantId}, timeline ${chosen.timelineId}`);
+  await createRepository(session, {
+    storageDest: await savedStorageDest(session, url),
+    tenantId: chosen.tenantId,
+    timelineId: chosen.timelineId,
+    postgresMajor: chosen.index?.postgresMajor ?? 0,
+  });
 }
 
 async function assertSameStorage(session: Session, config: RepositoryConfig, given: string): Promise<void> {
