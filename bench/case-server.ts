@@ -10,6 +10,8 @@ import { own } from './tools.ts';
 /** About 1 GB: see `--only starts`, which makes it first. */
 const MIDDLE_SCALE = 45;
 const PGBENCH_SECONDS = 20;
+/** What pg_receivewal calls itself, for Postgres to wait for it. */
+const RECEIVER = 'bench_receiver';
 const CLIENTS = 4;
 
 /** Load on an endpoint with push on, and pages over the wire. Goes on with what `--only starts` made. */
@@ -40,19 +42,22 @@ function measureLoad(place: Place): Load[] {
   execFileSync('cp', ['-a', path.join(options.directory, `cluster-${MIDDLE_SCALE}/pgdata`), alone]);
   own(options, alone);
   const server = { directory: alone, user: options.user };
-  startServer(server, path.join(alone, 'pgdata'), '-c max_wal_size=4GB -c fsync=on');
+  const data = path.join(alone, 'pgdata');
+  // As an endpoint has it: fsync on, and Postgres' own max_wal_size.
+  startServer(server, data, '', 'on');
   try {
     loads.push({ name: 'the same Postgres alone', tps: pgbench([...connection(server), 'bench']), note: '' });
-    const words = [...connection(server), '-D', alone, '--no-loop'];
-    const receiver = spawn(path.join(BIN, 'pg_receivewal'), words, { stdio: 'ignore', ...options.user });
-    loads.push({
-      name: 'with pg_receivewal',
-      tps: pgbench([...connection(server), 'bench']),
-      note: 'asynchronous',
-    });
-    receiver.kill();
+    const received = withReceiver(place, alone, []);
+    loads.push({ name: 'with pg_receivewal', tps: received, note: 'asynchronous' });
   } finally {
-    stopServer(server, path.join(alone, 'pgdata'));
+    stopServer(server, data);
+  }
+  startServer(server, data, `-c synchronous_standby_names=${RECEIVER}`, 'on');
+  try {
+    const received = withReceiver(place, alone, ['--synchronous']);
+    loads.push({ name: 'with pg_receivewal --synchronous', tps: received, note: 'a commit waits for it' });
+  } finally {
+    stopServer(server, data);
   }
   for (const durability of ['local', 'remote'] as const) {
     const before = treeBytes(path.join(directory, 'bucket'));
@@ -65,6 +70,19 @@ function measureLoad(place: Place): Load[] {
     loads.push({ name: `endpoint, push on, --durability=${durability}`, tps, note });
   }
   return loads;
+}
+
+/** tps while pg_receivewal takes the WAL of the cluster in a directory. */
+function withReceiver({ options }: Place, directory: string, words: readonly string[]): number {
+  const place = { directory };
+  const connected = ['-d', `host=${directory} user=postgres application_name=${RECEIVER}`];
+  const args = [...connected, '-D', directory, '--no-loop', ...words];
+  const receiver = spawn(path.join(BIN, 'pg_receivewal'), args, { stdio: 'ignore', ...options.user });
+  try {
+    return pgbench([...connection(place), 'bench']);
+  } finally {
+    receiver.kill();
+  }
 }
 
 function pgbench(target: readonly string[]): number {

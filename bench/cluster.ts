@@ -86,8 +86,9 @@ export function startServer(
   options: Pick<ClusterOptions, 'directory' | 'user'>,
   data: string,
   walSize = '-c max_wal_size=4GB',
+  fsync: 'on' | 'off' = 'off',
 ): void {
-  const settings = `-c listen_addresses= -c unix_socket_directories=${options.directory} ${walSize} -c fsync=off -c max_locks_per_transaction=1000`;
+  const settings = `-c listen_addresses= -c unix_socket_directories=${options.directory} ${walSize} -c fsync=${fsync} -c max_locks_per_transaction=1000`;
   run(options, 'pg_ctl', [
     '-D',
     data,
