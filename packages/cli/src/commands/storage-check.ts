@@ -5,7 +5,7 @@ import { CliError, usageError } from '../cli-error.ts';
 import { EXIT_CODE } from '../exit-code.ts';
 import type { CommandResult } from '../output/writer.ts';
 import { openLocation, type Session } from '../session.ts';
-import { runStorageProbes } from '../storage-probe.ts';
+import { type ProbeResult, runStorageProbes, type StoreUses, usesOf } from '../storage-check/run-probes.ts';
 
 const MARK = { works: '✓', missing: '-', failed: '✗' } as const;
 
@@ -19,18 +19,36 @@ export async function run(session: Session): Promise<CommandResult> {
   const scratch = withPrefix(storage, { prefix });
   const probes = await runStorageProbes(scratch, session.signal);
   const failed = probes.filter((probe) => probe.outcome === 'failed').length;
+  const uses = usesOf(probes);
   return {
     command: 'storage check',
     lines: [
       `${storage.url} (scratch prefix ${prefix}, removed)`,
-      ...probes.map(
-        (probe) => `${MARK[probe.outcome]} ${probe.name}${probe.detail === '' ? '' : `: ${probe.detail}`}`,
-      ),
-      failed === 0 ? 'usable as storage_dest' : `${failed} checks failed: not usable as storage_dest`,
+      ...probes.flatMap(linesOf),
+      ...(failed === 0 ? [] : [`${failed} checks failed`]),
+      verdictOf(uses),
     ],
-    data: { url: storage.url, probes: probes.map((probe) => ({ ...probe })), usable: failed === 0 },
+    data: {
+      url: storage.url,
+      probes: probes.map(({ name, outcome, detail, cost }) => ({ name, outcome, detail, cost })),
+      uses: { ...uses },
+      usable: failed === 0 && uses.storageDest !== 'no',
+    },
     ...(failed === 0 ? {} : { exitCode: EXIT_CODE.failed }),
   };
+}
+
+function linesOf({ name, outcome, detail, cost }: ProbeResult): string[] {
+  if (outcome === 'works') return [`${MARK.works} ${name}`];
+  return [`${MARK[outcome]} ${name}: ${detail}`, `    ${cost}`];
+}
+
+function verdictOf({ snapshots, storageDest }: StoreUses): string {
+  if (!snapshots) return 'not usable';
+  if (storageDest === 'yes') return 'usable as storage_dest';
+  return storageDest === 'unsafe'
+    ? 'usable as storage_dest only with --unsafe_no_lease, and for copies of snapshots'
+    : 'usable for copies of snapshots, not as storage_dest';
 }
 
 /** The check would make a directory that was only written wrongly, and find it good. */
