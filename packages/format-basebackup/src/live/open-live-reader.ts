@@ -27,6 +27,8 @@ export async function openLiveReader(context: LiveReadContext): Promise<Snapshot
       const connection = await connect(context, opened);
       const facts = await readServerFacts(connection, { signal });
       const wal = await connect(context, opened);
+      // A standby of 14 streams nothing to who has not asked.
+      await wal.identifySystem({ signal });
       const slot = await openSlot(wal, { name: stringOption(context.options, 'slot'), signal });
       const { timeLineId } = await connection.identifySystem({ signal });
       const history = timeLineId > 1 ? await connection.timelineHistory(timeLineId, { signal }) : undefined;
