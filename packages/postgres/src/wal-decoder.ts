@@ -40,6 +40,8 @@ const ID_TOP_LEVEL_XID = 252;
 const ID_ORIGIN = 253;
 const ID_LONG_MAIN_DATA = 254;
 const ID_SHORT_MAIN_DATA = 255;
+/** A block reference (id, flags, data length, relation, block number) and the header of short main data. */
+const USUAL_SIZE = 4 + 12 + 4 + 2;
 const FORK_MASK = 0x0f;
 const FORK_MAX = 3;
 const HAS_IMAGE = 0x10;
@@ -123,6 +125,7 @@ export class WalRecordDecoder {
     this.info = this.#u8();
     this.resourceManager = this.#u8();
     this.#offset = offset + WAL_RECORD_HEADER_SIZE;
+    if (this.#readUsual(offset + WAL_RECORD_HEADER_SIZE, offset + length)) return;
     while (this.#end - this.#offset > this.#payloadLength) this.#readItem();
     if (this.#end - this.#offset !== this.#payloadLength) throw this.#invalid('lengths of its parts');
     this.#placePayload();
@@ -133,6 +136,46 @@ export class WalRecordDecoder {
     const { recordOffset } = this;
     this.#offset = recordOffset + WAL_RECORD_CRC_OFFSET;
     return this.#u32() === walRecordCrcAt(this.view, recordOffset, this.#end - recordOffset);
+  }
+
+  /**
+   * Reads what most records have between their header and `end`: one block reference without an image, then short main data.
+   * Gives false for all others, and for what is not right: the general way says what that is.
+   */
+  #readUsual(start: number, end: number): boolean {
+    const { view } = this;
+    const block = this.#blocks[0];
+    if (block === undefined || end - start < USUAL_SIZE) return false;
+    const flags = view.getUint8(start + 1);
+    const dataLength = view.getUint16(start + 2, true);
+    const mainLength = view.getUint8(start + USUAL_SIZE - 1);
+    if (
+      view.getUint8(start + USUAL_SIZE - 2) !== ID_SHORT_MAIN_DATA ||
+      end - start !== USUAL_SIZE + dataLength + mainLength ||
+      (flags & (HAS_IMAGE | SAME_RELATION)) !== 0 ||
+      (flags & FORK_MASK) > FORK_MAX ||
+      ((flags & HAS_DATA) !== 0) !== dataLength > 0
+    ) {
+      return false;
+    }
+    const id = view.getUint8(start);
+    if (id > WAL_BLOCK_ID_MAX) return false;
+    block.id = id;
+    block.forkNum = flags & FORK_MASK;
+    block.willInit = (flags & WILL_INIT) !== 0;
+    block.hasImage = false;
+    clearImage(block);
+    block.spcNode = view.getUint32(start + 4, true);
+    block.dbNode = view.getUint32(start + 8, true);
+    block.relNode = view.getUint32(start + 12, true);
+    block.blockNumber = view.getUint32(start + 16, true);
+    block.imageOffset = start + USUAL_SIZE;
+    block.dataOffset = start + USUAL_SIZE;
+    block.dataLength = dataLength;
+    this.blockCount = 1;
+    this.mainLength = mainLength;
+    this.mainOffset = start + USUAL_SIZE + dataLength;
+    return true;
   }
 
   #readItem(): void {

@@ -33,14 +33,22 @@ export function repairFragmentation(page: Bytes, dropsLinePointers: boolean): vo
   const count = maxOffsetNumber(page);
   let lastUsed = 0;
   let unused = 0;
+  let before = BLCKSZ;
+  let isDescending = true;
   for (let offset = 1; offset <= count; offset++) {
-    if (lpFlags(u32(page, linePointerPlace(offset))) !== LP_UNUSED) lastUsed = offset;
-    else {
-      setU32(page, linePointerPlace(offset), 0);
+    const place = linePointerPlace(offset);
+    const lp = u32(page, place);
+    if (lpFlags(lp) === LP_UNUSED) {
+      setU32(page, place, 0);
       unused++;
+      continue;
     }
+    lastUsed = offset;
+    if (lpLength(lp) === 0) continue;
+    if (lpOffset(lp) + align8(lpLength(lp)) > before) isDescending = false;
+    before = lpOffset(lp);
   }
-  packItems(page, count);
+  packInOrder(page, count, isDescending);
   if (dropsLinePointers && lastUsed !== count) {
     unused -= count - lastUsed;
     setPdLower(page, pdLower(page) - LINE_POINTER_SIZE * (count - lastUsed));
@@ -66,11 +74,15 @@ const packed = newBytes(BLCKSZ);
 
 /** `compactify_tuples`: lays the items of the first `count` line pointers against the special space, in their order. */
 export function packItems(page: Bytes, count: number): void {
+  packInOrder(page, count, areItemsDescending(page, count));
+}
+
+/** `isDescending`: each item lies below the one before, as on most index pages; then none is moved over one that is still to be moved. */
+function packInOrder(page: Bytes, count: number, isDescending: boolean): void {
   const oldUpper = pdUpper(page);
   const special = pdSpecial(page);
   const lower = pdLower(page);
-  // Where each item lies below the one before, as on most heap pages, none is moved over one that is still to be moved.
-  const source = areItemsDescending(page, count) ? page : packed;
+  const source = isDescending ? page : packed;
   if (source === packed) copyBytes(packed, oldUpper, page, oldUpper, special - oldUpper);
   let upper = special;
   // Items that lie next to each other are copied in one go: those from `runStart` on belong at `upper`.

@@ -36,30 +36,26 @@ export function redoUpdate(context: RedoContext, isHot: boolean): void {
   const { block, record, main } = context;
   const flags = main.u8(FLAGS);
   const isSamePage = record.findBlock(1) === undefined;
-  if (block.id === 1 || isSamePage) updateOld(context, { flags, isHot });
-  if (block.id === 0) insertNew(context, { flags, isSamePage });
+  if (block.id === 1 || isSamePage) updateOld(context, flags, isHot);
+  if (block.id === 0) insertNew(context, flags, isSamePage);
 }
 
-function updateOld(context: RedoContext, how: { readonly flags: number; readonly isHot: boolean }): void {
+function updateOld(context: RedoContext, flags: number, isHot: boolean): void {
   const { page, main, heap } = context;
   const tuple = heapTuple(page, main.u16(OLD_OFFSET));
   clearXmaxBits(page, tuple);
-  setHotUpdated(page, tuple, how.isHot);
+  setHotUpdated(page, tuple, isHot);
   setInfobits(page, tuple, main.u8(OLD_INFOBITS), heap.carriesCid);
   setXmax(page, tuple, main.u32(0));
   setCidOfRecord(context, tuple, heap.update.cid);
   setCtid(page, tuple, blockNumberOf(context, 0), main.u16(heap.update.newOffset));
   setPrunable(page, context.record.xid);
-  if ((how.flags & XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0) clearPageFlags(page, PD_ALL_VISIBLE);
+  if ((flags & XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0) clearPageFlags(page, PD_ALL_VISIBLE);
 }
 
 /** The new tuple may share the beginning and the end of its data with the old one on the same page. */
-function insertNew(
-  context: RedoContext,
-  how: { readonly flags: number; readonly isSamePage: boolean },
-): void {
+function insertNew(context: RedoContext, flags: number, isSamePage: boolean): void {
   const { page, main, data, heap } = context;
-  const { flags, isSamePage } = how;
   if ((context.info & XLOG_HEAP_INIT_PAGE) !== 0) initPage(page, 0);
   const hasPrefix = (flags & XLH_UPDATE_PREFIX_FROM_OLD) !== 0;
   const hasSuffix = (flags & XLH_UPDATE_SUFFIX_FROM_OLD) !== 0;
