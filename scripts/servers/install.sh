@@ -4,6 +4,8 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+"$(dirname "${BASH_SOURCE[0]}")/postgres-tools.sh" || say "the programs of Postgres 16 to 18 could not be installed"
+
 packages=(
   postgresql-15                          # with its contrib modules, pg_verifybackup, pg_checksums, pgbench
   pgbackrest rclone zstd                 # programs whose results are compared with ours
