@@ -100,6 +100,7 @@ export class PageServer implements AsyncDisposable {
       budget: new MemoryBudget(config.memoryBytesMax),
       redoFallback: options.redoFallback,
       isPinned: (timelineId, lsn) => this.leases.isLeased(timelineId, lsn),
+      isKept: (timelineId, lsn) => this.leases.isKept(timelineId, lsn),
       emit: (event) => this.#emit(event),
     };
     this.#receivers = new WalReceivers({

@@ -113,6 +113,7 @@ export class TimelineCore {
       lastRecordLsn: () => intake.lastRecordLsn,
       freeze: () => this.freezer.freeze(),
       isPinned: (lsn) => services.isPinned(timelineId, lsn),
+      isKept: (lsn) => services.isKept(timelineId, lsn),
     });
     this.facts = new RelationFacts(this.reads, (id, lsn) => this.#isNewest(id, lsn));
     this.arrived = new LsnWaiters(

@@ -5,6 +5,7 @@ import {
   type TimelineReader,
   TimelineView,
 } from '@neon-snapshot/neon-layer';
+import { ReloadingTimeline } from '@neon-snapshot/neon-timeline';
 import { formatLsn, type Lsn } from '@neon-snapshot/postgres';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { PageServerError } from '../page-server-error.ts';
@@ -26,6 +27,8 @@ export interface TimelineReadsOptions {
   readonly freeze: () => Promise<void>;
   /** Garbage collection leaves the LSN alone: it is readable below the GC cutoff too. */
   readonly isPinned: (lsn: Lsn) => boolean;
+  /** The same, and also by the name of a snapshot, which pins it from then on. */
+  readonly isKept: (lsn: Lsn) => boolean | Promise<boolean>;
 }
 
 /** Reads of a timeline at any LSN that it has. */
@@ -50,18 +53,23 @@ export class TimelineReads implements KeyReads {
     return this.#withLayers((state) => readValues(state, keys, lsn, options));
   }
 
+  /** Outlives its layers: where one was compacted and deleted, it goes on by those that there are now. */
   async readerAt(lsn: Lsn, { signal }: CallOptions = {}): Promise<TimelineReader> {
     this.#check(lsn);
-    const { state, freeze, storage } = this.#options;
+    const { state, freeze, storage, isKept } = this.#options;
     if (lsn > state().view.lsn) await freeze();
-    const { view, redo } = state();
-    return TimelineView.open(storage, view.source, {
-      lsn,
-      pinned: true,
-      redo,
-      cacheBytes: READER_CACHE_BYTES,
-      signal,
-    });
+    const open = () => {
+      const { view, redo } = state();
+      const options = { lsn, pinned: true, redo, cacheBytes: READER_CACHE_BYTES, signal };
+      return TimelineView.open(storage, view.source, options);
+    };
+    const reopen = async () => {
+      // A lease may have ended meanwhile, while a name still keeps the LSN.
+      if (lsn < firstReadableLsn(state().view.source)) await isKept(lsn);
+      this.#check(lsn);
+      return open();
+    };
+    return new ReloadingTimeline({ view: await open(), reopen });
   }
 
   async *readPages(range: KeyRange, lsn: Lsn, options: CallOptions = {}): AsyncGenerator<PageBatch> {

@@ -20,5 +20,7 @@ export interface TimelineServices {
   readonly redoFallback: RedoFallback | undefined;
   /** Garbage collection leaves this LSN of a timeline alone. */
   readonly isPinned: (timelineId: string, lsn: Lsn) => boolean;
+  /** The same, and also by the name of a snapshot, which pins it from then on. */
+  readonly isKept: (timelineId: string, lsn: Lsn) => boolean | Promise<boolean>;
   readonly emit: (event: PageServerEvent) => void;
 }
