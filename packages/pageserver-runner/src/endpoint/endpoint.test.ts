@@ -1,6 +1,7 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   decodeControlFile,
   decodeXLogRecordHeader,
@@ -12,6 +13,7 @@ import { findPostgres, initdb } from '@neon-snapshot/postgres-process';
 import { type RepositoryPaths, repositoryPaths } from '@neon-snapshot/repository';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type PageServerState, writePageServerState } from '../page-server-state.ts';
 import {
   type StandInPageServer,
   startStandIn,
@@ -170,6 +172,35 @@ describe('an endpoint', { timeout: 60_000 }, () => {
     pageServer.lastRecordLsn = first.endpoint.builtAt ?? '';
     const again = await startEndpoint({ repository, name: 'main', build });
     expect(again).toMatchObject({ wasRunning: false, reused: true });
+  });
+
+  it('that a fenced page server stops while it starts is told by whom the storage was taken over', async () => {
+    await create();
+    pageServer.isFenced = true;
+    const stopped = async (of: { readonly dataDirectory: string }) => {
+      const built = await build(of);
+      // The postmaster ends at once.
+      await appendFile(
+        path.join(of.dataDirectory, 'postgresql.auto.conf'),
+        `\nssl = on\nssl_cert_file = 'absent'\n`,
+      );
+      return built;
+    };
+    const word = (async () => {
+      await sleep(3_000);
+      const state = JSON.parse(await readFile(repository.pageServerFile, 'utf8')) as PageServerState;
+      const ended = {
+        at: new Date(0).toISOString(),
+        code: 'PAGESERVER_FENCED',
+        message: 'taken over by another',
+      };
+      await writePageServerState(repository, { ...state, ended });
+    })();
+    await expect(startEndpoint({ repository, name: 'main', build: stopped })).rejects.toMatchObject({
+      code: 'RUNNER_NOT_RUNNING',
+      message: expect.stringContaining('taken over by another'),
+    });
+    await word;
   });
 
   it('cannot start without a page server, and an unknown one is named with those there are', async () => {

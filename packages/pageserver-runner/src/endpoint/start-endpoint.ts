@@ -11,7 +11,7 @@ import {
 } from '@neon-snapshot/postgres-process';
 import { acquireLock, type RepositoryPaths } from '@neon-snapshot/repository';
 import { boundLogFile } from '../log-file.ts';
-import { setWalSource } from '../page-server-client.ts';
+import { isHealthy, setWalSource } from '../page-server-client.ts';
 import { type PageServerState, requirePageServer } from '../page-server-state.ts';
 import { RunnerError } from '../runner-error.ts';
 import { REPLICATION_ROLE, REPLICATION_SLOT } from './connection-string.ts';
@@ -43,6 +43,9 @@ export interface StartedEndpoint {
 const READY_TIMEOUT_MS = 600_000;
 const ORPHANS_TIMEOUT_MS = 15_000;
 const ORPHANS_INTERVAL_MS = 200;
+/** Longer than it takes to stop an endpoint. */
+const LAST_WORD_TIMEOUT_MS = 15_000;
+const LAST_WORD_INTERVAL_MS = 100;
 
 /**
  * Starts the Postgres of an endpoint and connects the page server to it; returns when it accepts connections. Throws
@@ -82,24 +85,35 @@ export async function startEndpoint(options: StartEndpointOptions): Promise<Star
   await writeServerFiles(paths, major);
   await mkdir(repository.logsDirectory, { recursive: true });
   await boundLogFile(paths.logFile);
-  const pid = await startServer({
-    installation,
-    dataDirectory: paths.dataDirectory,
-    settings: commandLineSettings(paths, { port, socketDirectory, durability }),
-    logFile: paths.logFile,
-    readyTimeoutMs: READY_TIMEOUT_MS,
-    signal,
-  });
   try {
+    const pid = await startServer({
+      installation,
+      dataDirectory: paths.dataDirectory,
+      settings: commandLineSettings(paths, { port, socketDirectory, durability }),
+      logFile: paths.logFile,
+      readyTimeoutMs: READY_TIMEOUT_MS,
+      signal,
+    });
     await connectPageServer(pageServer, started, signal);
+    return { endpoint: { ...started, pid }, wasRunning: false, reused };
   } catch (error) {
     // Its commits would go nowhere.
     await stopDetachedPostgres({ dataDirectory: paths.dataDirectory, mode: 'immediate' });
-    // A page server that has ended meanwhile has left word why.
-    await requirePageServer(repository);
+    await untilItSaysWhy(repository, pageServer);
     throw error;
   }
-  return { endpoint: { ...started, pid }, wasRunning: false, reused };
+}
+
+/**
+ * A page server that was fenced stops the endpoints first, also one that is being started, and then leaves word why it ends: throws that.
+ * Returns where it goes on.
+ */
+async function untilItSaysWhy(repository: RepositoryPaths, pageServer: PageServerState): Promise<void> {
+  for (const startedAt = performance.now(); performance.now() - startedAt < LAST_WORD_TIMEOUT_MS; ) {
+    await requirePageServer(repository);
+    if (await isHealthy(pageServer)) return;
+    await delay(LAST_WORD_INTERVAL_MS);
+  }
 }
 
 /** After a postmaster was killed, its last children hold its shared memory for a moment more. */

@@ -7,6 +7,8 @@ import { writePageServerState } from '../page-server-state.ts';
 export interface StandInPageServer extends AsyncDisposable {
   readonly calls: readonly string[];
   readonly bodies: readonly unknown[];
+  /** Somebody took its storage over, and it is about to end. */
+  isFenced: boolean;
   lastRecordLsn: string;
   lastRecord: { readonly start: string; readonly end: string; readonly crc: number } | undefined;
 }
@@ -22,6 +24,7 @@ export async function startStandIn(paths: RepositoryPaths): Promise<StandInPageS
   const standIn: StandInPageServer = {
     calls,
     bodies,
+    isFenced: false,
     lastRecordLsn: '0/0',
     lastRecord: undefined,
     [Symbol.asyncDispose]: async () => {
@@ -35,6 +38,10 @@ export async function startStandIn(paths: RepositoryPaths): Promise<StandInPageS
     calls.push(`${request.method} ${request.url}`);
     if (chunks.length > 0) bodies.push(JSON.parse(Buffer.concat(chunks).toString()));
     const { url = '' } = request;
+    if (url === '/healthz' && standIn.isFenced) {
+      response.writeHead(503).end('{"msg":"fenced"}');
+      return;
+    }
     if (url.endsWith('/last_record') && standIn.lastRecord === undefined) {
       response.writeHead(404).end('{"msg":"none"}');
       return;
