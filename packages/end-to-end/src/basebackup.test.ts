@@ -4,6 +4,7 @@ import { makeTestCluster, verifyTestCluster } from '@neon-snapshot/cluster-testk
 import { startPostgres } from '@neon-snapshot/postgres-process';
 import { describe, expect, it } from 'vitest';
 import { makeBucket } from './testing/bucket.ts';
+import { keepBusy, removeLoad } from './testing/busy-server.ts';
 import { hasDebianTools, runBaseBackup, unpackBackup, verifyBackup } from './testing/debian-tools.ts';
 import { giveToServer, makeScratchDirectory } from './testing/directory.ts';
 import { neon } from './testing/neon-cli.ts';
@@ -38,7 +39,7 @@ describe.each(MAJORS)('a cluster of Postgres %i', (major) => {
 });
 
 describe.each(MAJORS)('a running Postgres %i', (major) => {
-  it('goes into Neon storage by its URL, and out of it again', { timeout: 180_000 }, async () => {
+  it('goes into Neon storage by its URL under load, and out of it again', { timeout: 180_000 }, async () => {
     await using scratch = await makeScratchDirectory();
     await using cluster = await makeTestCluster({ major, dataChecksums: true });
     const exported = path.join(scratch.path, 'exported');
@@ -51,13 +52,25 @@ describe.each(MAJORS)('a running Postgres %i', (major) => {
       const wrong = { NEON_SNAPSHOT_PGPASSWORD: 'wr0ng-word' };
       const refused = neon(['init', '-D', scratch.path, url, `--storage_dest=${bucket}`], wrong);
       await expect(refused).rejects.toMatchObject({ code: 1, stderr: expect.not.stringContaining('wr0ng') });
+      const load = await keepBusy(server);
+      await load.warm;
       const right = { NEON_SNAPSHOT_PGPASSWORD: 's3cret-word', PGPASSWORD: 'another' };
       const words = ['init', '-D', scratch.path, url, `--storage_dest=${bucket}`, '--checkpoint=fast'];
       const { stdout, stderr } = await neon(words, right);
       expect(stdout + stderr).not.toContain('s3cret-word');
+      await load.stop();
       await server.stop('fast');
     }
     await neon(['export', '-D', scratch.path, `--snapshot_path=${exported}`]);
+    await giveToServer(exported);
+    {
+      await using server = await startPostgres({
+        installation: cluster.installation,
+        dataDirectory: exported,
+      });
+      await removeLoad(server);
+      await server.stop('fast');
+    }
     const { expected } = cluster;
     expect(await verifyTestCluster({ dataDirectory: exported, expected, recovered: true })).toEqual([]);
   });
