@@ -1,5 +1,5 @@
 // The benchmarks of import, export, redo and start-up, against other tools in the same run on the same data:
-//   npm run -s bench [-- --scale 45 --rounds 3 --dir /var/tmp/neon-bench --only import,export,s3,small,start,redo,history,ingest]
+//   npm run -s bench [-- --scale 45 --rounds 3 --dir /var/tmp/neon-bench --only import,export,s3,s3-objects,small,start,redo,history,ingest]
 // Prints the tables of bench/README.md and bench/REDO.md. Needs Debian's postgresql-15, pgbackrest and zstd.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { runImport } from './case-import.ts';
 import { runIngest } from './case-ingest.ts';
 import { runRedo } from './case-redo.ts';
 import { runS3 } from './case-s3.ts';
+import { runS3Objects } from './case-s3-objects.ts';
 import { runServer } from './case-server.ts';
 import { runSmallFiles } from './case-small-files.ts';
 import { runStart } from './case-start.ts';
@@ -34,7 +35,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     mixed_rows: { type: 'string' },
     dir: { type: 'string', default: path.join(tmpdir(), 'neon-bench') },
-    only: { type: 'string', default: 'import,export,s3,small,start,redo,history,ingest' },
+    only: { type: 'string', default: 'import,export,s3,s3-objects,small,start,redo,history,ingest' },
   },
 });
 for (const tool of [path.join(BIN, 'initdb'), '/usr/bin/pgbackrest']) {
@@ -60,6 +61,7 @@ const cases = {
   export: runExport,
   basebackup: runBaseBackup,
   s3: runS3,
+  's3-objects': runS3Objects,
   small: runSmallFiles,
   start: runStart,
   redo: runRedo,
