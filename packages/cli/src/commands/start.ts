@@ -64,6 +64,12 @@ function assertEngine({ args }: Session): void {
     throw usageError('--pageserver_bin is for --engine=neon; add that or leave it out');
 }
 
+/**
+ * V8 begins with a young generation of 1 MiB, which pages and pieces of WAL fill at once: collecting it was half of the CPU time of
+ * serving pages. Beginning with 16 MiB, up to which it may grow anyway, the same pages take two fifths less (bench: `--only server`).
+ */
+const NODE_FLAGS = ['--min-semi-space-size=16'] as const;
+
 async function startServer(
   session: Session,
   { paths, config }: StartPlace,
@@ -75,6 +81,7 @@ async function startServer(
   }
   if (found !== undefined) session.output.note(`no page server runs: ${describeEnd(found.state)}`);
   session.output.note(`starting the page server on ${config.storage_dest}`);
+  const [node, ...main] = session.program;
   const words = [
     'pageserver',
     '-D',
@@ -84,7 +91,7 @@ async function startServer(
   ];
   const state = await startPageServer({
     paths,
-    command: [...session.program, ...words],
+    command: [node, ...NODE_FLAGS, ...main, ...words],
     env: session.env,
     currentDirectory: session.currentDirectory,
     onNote: (message) => session.output.note(message),
