@@ -7,6 +7,7 @@ import { soakRaces } from './soak/races.ts';
 import { verifyBucket } from './soak/verify-bucket.ts';
 import { connect, findLostCommits, prepareLoad, startLoad } from './testing/commit-load.ts';
 import { makeScratchDirectory, type ScratchDirectory } from './testing/directory.ts';
+import { FOLLOWER_ENV, makePrimary } from './testing/followed-primary.ts';
 import { neon } from './testing/neon-cli.ts';
 import { neonFailure } from './testing/neon-failure.ts';
 import { startCli } from './testing/running-cli.ts';
@@ -113,8 +114,9 @@ describe.each(isCi ? [WITHOUT, IGNORING] : [IGNORING])('a store that $name', TIM
     await using store = await startS3Process(path.join(scratch.path, 's3'), { conditionalPut: quirk });
     const directory = path.join(scratch.path, 'machine');
     await mkdir(directory);
-    const words = ['start', '-D', directory, `--storage_dest=${store.url}${option}`];
-    await using running = runNeon({ directory, flags: ['--unsafe_no_lease'], env: store.env });
+    const place = `--storage_dest=${store.url}${option}`;
+    const words = ['start', '-D', directory, place];
+    await using running = runNeon({ directory, flags: [place, '--unsafe_no_lease'], env: store.env });
     expect(await neonFailure(words, store.env)).toMatchObject({
       code: 'REPOSITORY_LEASE_UNSUPPORTED',
       message: expect.stringContaining('--unsafe_no_lease'),
@@ -123,5 +125,25 @@ describe.each(isCi ? [WITHOUT, IGNORING] : [IGNORING])('a store that $name', TIM
     const session = await connect(connectionString);
     await session.query('CREATE TABLE t AS SELECT 1 AS a').finally(() => session.end());
     await running.command(['stop']);
+  });
+
+  it.runIf(isCi)('is refused before a primary is copied, and the primary keeps no slot', async () => {
+    await using store = await startS3Process(path.join(scratch.path, 's3'), { conditionalPut: quirk });
+    await using primary = await makePrimary(17);
+    const directory = path.join(scratch.path, 'follower');
+    await mkdir(directory);
+    const words = [
+      'start',
+      '-D',
+      directory,
+      `--follow=${primary.url}`,
+      `--storage_dest=${store.url}${option}`,
+    ];
+    expect(await neonFailure(words, { ...store.env, ...FOLLOWER_ENV })).toMatchObject({
+      code: 'REPOSITORY_LEASE_UNSUPPORTED',
+    });
+    expect(await primary.server.query('SELECT slot_name FROM pg_replication_slots')).toEqual([]);
+    const { stdout } = await neon(['storage', 'ls', `${store.url}${option}`, '--json'], store.env);
+    expect(JSON.parse(stdout)).toMatchObject({ objects: [] });
   });
 });

@@ -2,11 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { FormatPlugin, WriteResult } from '@neon-snapshot/format-core';
 import { initdbObjectKey } from '@neon-snapshot/neon-layer';
 import { formatLsn } from '@neon-snapshot/postgres';
-import {
-  assertConditionalPut,
-  assertDeclaresConditionalPut,
-  isRepositoryError,
-} from '@neon-snapshot/repository';
+import { assertDeclaresConditionalPut } from '@neon-snapshot/repository';
 import type { Storage } from '@neon-snapshot/storage-core';
 import { CliError, usageError } from '../cli-error.ts';
 import { makeCluster } from '../empty-cluster.ts';
@@ -25,6 +21,7 @@ import { loadFormat, openLocation, type Session } from '../session.ts';
 import { savedStorageDest } from '../storage-dest-url.ts';
 import { type TransferOutcome, transferSnapshot } from '../transfer.ts';
 import { assertWritable } from '../writable-directory.ts';
+import { assertWritersKeptApart } from '../writers-kept-apart.ts';
 
 const NEW_CLUSTER_FLAGS = ['pg_version', 'superuser', 'locale', 'data_checksums'] as const;
 const IMPORT_FLAGS = [
@@ -188,19 +185,6 @@ async function transfer(session: Session, request: ImportRequest): Promise<Trans
       beforeWrite: () => assertWritersKeptApart(session, destination),
     },
   );
-}
-
-/** As `neon start` would find the store: better before gigabytes are imported. */
-async function assertWritersKeptApart(session: Session, storage: Storage): Promise<void> {
-  const { args, output, signal } = session;
-  try {
-    await assertConditionalPut({ storage, directory: 'neon-snapshot', signal });
-  } catch (error) {
-    if (!isRepositoryError(error, 'REPOSITORY_LEASE_UNSUPPORTED') || !args.boolean('unsafe_no_lease'))
-      throw error;
-    if (storage.capability.conditionalPut.ifNoneMatch)
-      output.warn(`${storage.url} ignores the conditions of puts: nothing notices another writer there`);
-  }
 }
 
 async function assertNoTenant(session: Session, destination: Storage): Promise<void> {

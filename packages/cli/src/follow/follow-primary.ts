@@ -13,6 +13,7 @@ import { pageServerData } from '../server/page-server-data.ts';
 import { loadFormat, openLocation, type Session } from '../session.ts';
 import { savedStorageDest } from '../storage-dest-url.ts';
 import { transferSnapshot } from '../transfer.ts';
+import { assertWritersKeptApart } from '../writers-kept-apart.ts';
 import { assertContinues, readTimelineEnd } from './continued-timeline.ts';
 import {
   type FollowedPrimary,
@@ -177,6 +178,7 @@ async function importBackup(
       role: 'storage',
       isSnapshotPath: false,
       fixed: { tenant_id: ids.tenantId, timeline_id: ids.timelineId, sole_tenant: true },
+      beforeWrite: () => assertWritersKeptApart(session, destination),
     },
   );
   await createRepository(session, {
