@@ -44,12 +44,12 @@ describe.each(PLACES)(
   },
 );
 
-describe('a machine that is lost with --durability=local', TIMEOUT, () => {
+describe.runIf(isCi)('a machine that is lost with --durability=local', TIMEOUT, () => {
   it('takes no commit with it that is older than --push_interval', async () => {
     await using place = await openPlace('file', scratch.path);
     const rounds = await soakKills({
       ...LOCAL_LOAD,
-      rounds: isCi ? 4 : 1,
+      rounds: 4,
       scratch: scratch.path,
       place,
       durability: 'local',
