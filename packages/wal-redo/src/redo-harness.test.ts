@@ -9,7 +9,10 @@ const TIMEOUT_MS = 120_000;
 /** Postgres writes these with images only, so there is nothing to redo and compare. */
 const IMAGES_ONLY = ['XLOG/fpi', 'XLOG/fpiForHint', 'Hash/splitPage', 'Gin/vacuumPage', 'Gin/split'];
 
-describe.each([14, 15, 16, 17])('redo of WAL that stock Postgres %i wrote', (major) => {
+/** The two layouts of heap records; CI takes all. */
+const MAJORS = process.env.CI === undefined ? [14, 17] : [14, 15, 16, 17];
+
+describe.each(MAJORS)('redo of WAL that stock Postgres %i wrote', (major) => {
   it(
     'makes every page equal to the after-image in the record',
     async () => {
