@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { type PostgresServer, unprivilegedUser } from '@neon-snapshot/postgres-process';
+import type { PostgresServer } from '@neon-snapshot/postgres-process';
+import { runBaseBackupFrom } from './postgres-tools.ts';
 
 const run = promisify(execFile);
 const BIN = '/usr/lib/postgresql/15/bin';
@@ -27,19 +28,12 @@ export async function checkChecksums(dataDirectory: string): Promise<string> {
 }
 
 /** Runs `pg_basebackup -Ft` of Postgres 15, which takes servers up to 15, into a directory of the server's account. */
-export async function runBaseBackup(
+export function runBaseBackup(
   server: PostgresServer,
   target: string,
   options: readonly string[],
 ): Promise<void> {
-  const place = ['-h', server.socketDirectory, '-p', `${server.port}`, '-U', server.superuser];
-  const args = [...place, '-D', target, '-Ft', '--checkpoint=fast', '--no-sync', ...options];
-  const user = unprivilegedUser();
-  await run(
-    path.join(BIN, 'pg_basebackup'),
-    args,
-    user === undefined ? {} : { uid: user.uid, gid: user.gid },
-  );
+  return runBaseBackupFrom(BIN, { server, target, options });
 }
 
 /** Unpacks plain tars of a backup with GNU tar, as the documentation of pg_basebackup says. */

@@ -16,17 +16,26 @@ export function hasTools(major: number): boolean {
   return existsSync(path.join(binOf(major), 'pg_verifybackup'));
 }
 
-/** Of the server's own major, into a directory of the server's account. */
-export async function runBaseBackupOf(
+/** `pg_basebackup -Ft` of the server's own major, into a directory of the server's account. */
+export function runBaseBackupOf(
   server: PostgresServer,
   target: string,
   options: readonly string[],
 ): Promise<void> {
+  return runBaseBackupFrom(binOf(server.installation.major), { server, target, options });
+}
+
+/** The same, of the programs in `bin`. */
+export async function runBaseBackupFrom(
+  bin: string,
+  of: { readonly server: PostgresServer; readonly target: string; readonly options: readonly string[] },
+): Promise<void> {
+  const { server, target, options } = of;
   const place = ['-h', server.socketDirectory, '-p', `${server.port}`, '-U', server.superuser];
   const args = [...place, '-D', target, '-Ft', '--checkpoint=fast', '--no-sync', ...options];
   const user = unprivilegedUser();
   const identity = user === undefined ? {} : { uid: user.uid, gid: user.gid };
-  await run(path.join(binOf(server.installation.major), 'pg_basebackup'), args, identity);
+  await run(path.join(bin, 'pg_basebackup'), args, identity);
 }
 
 /** `pg_verifybackup` of the major, with what it says to all being well. WAL in tars is for nobody to parse. */
