@@ -10,6 +10,7 @@ export const TESTS_OF_CI: readonly string[] = [
   'packages/end-to-end/src/storage-outage.test.ts',
   'packages/end-to-end/src/full-disk.test.ts',
   'packages/end-to-end/src/bad-destination.test.ts',
+  'packages/end-to-end/src/damaged-bucket.test.ts',
   'packages/end-to-end/src/fault-sweep.test.ts',
   'packages/end-to-end/src/killed-copy.test.ts',
   'packages/format-neon/src/killed-import.test.ts',
